@@ -1,0 +1,27 @@
+# Flags for every target. Debug info is -g1: enough for a backtrace, a third of the link time.
+add_compile_options(-Wall -Wextra -Wno-missing-field-initializers $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
+                    -fno-omit-frame-pointer)
+if(WEFT_WERROR)
+    add_compile_options(-Werror)
+endif()
+if(WEFT_SANITIZE)
+    add_compile_options(-fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=undefined)
+    add_link_options(-fsanitize=${WEFT_SANITIZE})
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+    # A precompiled header is identified by its content, not its time: needs the first sloppiness.
+    set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+        CCACHE_NOHASHDIR=1 ${CCACHE})
+    set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+endif()
+find_program(MOLD mold)
+if(MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    add_link_options(-fuse-ld=mold)
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+    add_link_options(-fuse-ld=lld)
+endif()
+set_property(GLOBAL PROPERTY JOB_POOLS link=1)
+set(CMAKE_JOB_POOL_LINK link)

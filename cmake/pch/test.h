@@ -1,0 +1,4 @@
+#pragma once
+#include "room.h"
+
+#include <gtest/gtest.h>

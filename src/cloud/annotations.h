@@ -1,0 +1,31 @@
+// Annotations, labels and finalizers: every name a user or a controller of ours writes on an object, once.
+// Source: spec/acs.md §3, §6; docs/design/objects.md.
+#pragma once
+#include <string_view>
+
+namespace weft::cloud {
+
+// Ours.
+inline constexpr std::string_view vpc_annotation = "weft.dev/vpc";                    // Namespace
+inline constexpr std::string_view dns_namespace_annotation = "weft.dev/dns-namespace";  // Namespace
+inline constexpr std::string_view chosen_vswitch_annotation = "weft.dev/vswitch";     // Pod: chosen at binding
+inline constexpr std::string_view service_address_annotation = "weft.dev/service-address";  // Node
+inline constexpr std::string_view host_address_annotation = "weft.dev/host-address";  // Node
+inline constexpr std::string_view ingress_class_controller = "weft.dev/ingress";
+
+// ACS, written by the user on the pod template (spec/acs.md §3.1).
+inline constexpr std::string_view vswitch_ids_annotation = "network.alibabacloud.com/vswitch-ids";
+inline constexpr std::string_view security_group_ids_annotation = "network.alibabacloud.com/security-group-ids";
+
+// ACS, written back on the pod (spec/acs.md §3.2).
+inline constexpr std::string_view allocated_eni_annotation = "network.alibabacloud.com/allocated-eni-id";
+inline constexpr std::string_view vpc_id_annotation = "network.alibabacloud.com/vpc-id";
+inline constexpr std::string_view vswitch_id_annotation = "network.alibabacloud.com/vswitch-id";
+inline constexpr std::string_view region_label = "topology.kubernetes.io/region";
+inline constexpr std::string_view zone_label = "topology.kubernetes.io/zone";
+
+// LoadBalancer Services (spec/acs.md §6.7).
+inline constexpr std::string_view load_balancer_id_label = "service.k8s.alibaba/loadbalancer-id";
+inline constexpr std::string_view load_balancer_finalizer = "service.k8s.alibaba/resources";
+
+}  // namespace weft::cloud
