@@ -1,0 +1,63 @@
+/* Endpoint: an attachment to the network: a pod, a VPC's service endpoint on this node, or the host itself.
+ *
+ * attachments (ifindex) and netns (namespace cookie) say who speaks; endpoint (id) says who that is; endpoints
+ * (vpc, address) says who holds an address on this node. Ids are given by the agent, from 1; 0 is nobody.
+ */
+#ifndef WEFT_ABI_ENDPOINT_H
+#define WEFT_ABI_ENDPOINT_H
+
+#include "abi/types.h"
+
+/* The one MAC that answers for every address a pod asks for, and the sender of every frame a pod receives. */
+#define GATEWAY_MAC { 0x02, 0x77, 0x65, 0x66, 0x74, 0x01 }
+/* 169.254.1.1, the pod's gateway. Also the source of a pod's packets that its own Service sends back to it: nobody
+ * else has this address, so such tuples never meet others. */
+#define GATEWAY_V4 0xa9fe0101u
+/* 100.64.0.0/10: service and host endpoints. Believed from the veth of the endpoint that holds the address only. */
+#define IDENTITY_V4 0x64400000u
+#define IDENTITY_V4_MASK 0xffc00000u
+
+ABI_BEGIN
+
+enum endpoint_flags {
+	/* The pair weft_host/weft_net: delivered to by bpf_redirect(weft_net), exempt from policy. `ifindex` is
+	 * weft_net, `mac` is weft_host's. */
+	ENDPOINT_HOST = 1 << 0,
+	/* A service endpoint: may send from every address whose row in `endpoints` is its own. */
+	ENDPOINT_SERVICE = 1 << 1,
+};
+
+struct endpoint {
+	__u32 vpc;
+	__u32 ifindex;	   /* the node's side of the veth */
+	struct ip_addr v4; /* mapped; all zero: none */
+	struct ip_addr v6;
+	__u32 flags;
+	__u32 route_table; /* first part of the key in `routes`: the VPC's main table is its vpc */
+	__u32 group_set;   /* 0: no security group */
+	__u32 generation;  /* of that group set; a verdict of another generation is asked again */
+	__u8 mac[6];	   /* of the endpoint's own side */
+	__u8 spare[2];
+};
+ABI_SIZE(struct endpoint, 64);
+
+struct endpoint_key {
+	__u32 vpc;
+	struct ip_addr address;
+};
+ABI_SIZE(struct endpoint_key, 20);
+
+/* The node itself: one entry, index 0 of `node`. */
+struct node {
+	struct ip_addr v4; /* the underlay address: what comes for it is the node's own */
+	struct ip_addr v6;
+	__u32 uplink_ifindex;
+	__u32 host_endpoint; /* id */
+	__u8 uplink_mac[6];
+	__u8 spare[2];
+};
+ABI_SIZE(struct node, 48);
+
+ABI_END
+
+#endif

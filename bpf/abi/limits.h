@@ -1,0 +1,28 @@
+/* Limits of one node's data plane: each has a name, and a named failure when it is reached. */
+#ifndef WEFT_ABI_LIMITS_H
+#define WEFT_ABI_LIMITS_H
+
+/* Map sizes, in entries. A full map refuses the write (exhausted); full conntrack is DROP_CT_FULL. */
+#define ENDPOINTS_MAX 4096	       /* pods, service endpoints and the host of one node */
+#define ENDPOINT_ADDRESSES_MAX 32768   /* two families each, and the local addresses of service endpoints */
+#define ROUTES_MAX 16384
+#define FRONTENDS_MAX 65536
+#define SLOTS_MAX 262144
+#define BACKENDS_MAX 65536
+#define CT_ESTABLISHED_MAX 262144
+#define CT_HALF_OPEN_MAX 65536	       /* LRU: a flood evicts other half-open entries, never an established one */
+
+#define FRAGMENTED_MAX 16384	       /* LRU: datagrams in pieces at one time */
+#define FRAGMENTED_S 30		       /* RFC 791 §3.2: later pieces may come this long after the first */
+
+/* How often translate looks for another backend when a reply tuple is taken by another connection. */
+#define TUPLE_TRIES 8
+
+/* Idle times of conntrack, in seconds. RFC 5382 §5 asks for at least 2 h 4 min and 4 min, RFC 4787 §4.3 for 2 min. */
+#define CT_HALF_OPEN_S 30
+#define CT_TCP_ESTABLISHED_S 7440
+#define CT_TCP_CLOSING_S 60
+#define CT_UDP_S 180
+#define CT_ICMP_S 30
+
+#endif

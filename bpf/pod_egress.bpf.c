@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* A packet leaves a pod: tc ingress of the node's side of its veth, and of weft_net, the host's own door.
+ *
+ * Reading order: lib/packet.h (the packet, the convention of the doors), then the headers in the order below.
+ */
+#include "lib/allow.h"
+#include "lib/count.h"
+#include "lib/identify.h"
+#include "lib/neighbour.h"
+#include "lib/parse.h"
+#include "lib/remember.h"
+#include "lib/rewrite.h"
+#include "lib/route.h"
+#include "lib/send.h"
+#include "lib/track.h"
+#include "lib/translate.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
+{
+	return identify_sender(skb, p) ?:
+	       parse_network(skb, p) ?:
+	       parse_transport(skb, p) ?:
+	       answer_neighbour(skb, p) ?:
+	       identify_address(skb, p) ?:
+	       track(skb, p) ?:
+	       translate(skb, p) ?:
+	       allow_sender(p) ?:
+	       route(skb, p) ?:
+	       allow_receiver(p) ?:
+	       remember(skb, p) ?:
+	       rewrite(skb, p) ?:
+	       send(skb, p);
+}
+
+SEC("tc")
+int pod_egress(struct __sk_buff *skb)
+{
+	struct packet p = { .hook = HOOK_POD_EGRESS, .action = TC_ACT_SHOT };
+
+	return finish(skb, &p, corridor(skb, &p));
+}

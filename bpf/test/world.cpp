@@ -1,0 +1,224 @@
+#include "bpf/test/world.h"
+
+#include <bpf/bpf.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "bpf/test/janitor.h"
+#include "kernel/link.h"
+#include "kernel/netlink.h"
+
+namespace weft::test {
+namespace {
+
+constexpr int interfaces_max = 16;  // pods and the uplink of one world
+constexpr size_t frame_bytes_max = 4096;
+
+// The parts that all worlds of the process share; the janitor takes them down.
+class Installation {
+public:
+    Installation() {
+        start_janitor();
+        // Interfaces are looked up in the caller's namespace: this process gets one of its own, for good.
+        ENSURE(unshare(CLONE_NEWNET) == 0);
+        kernel::Netlink netlink = MUST(kernel::Netlink::open());
+        for (int i = 0; i < interfaces_max; ++i) {
+            MUST(kernel::create_veth(netlink, {fmt::format("node{}", i)}, {fmt::format("pod{}", i)}));
+            ifindexes.push_back(MUST(kernel::find_link(netlink, fmt::format("node{}", i))).index);
+        }
+        MUST(kernel::mount_bpf_filesystem(test_bpf_mount()));
+        object.emplace(MUST(BpfObject::install(World::bpf_dir())));
+    }
+
+    static Installation& get() {
+        static Installation installation;
+        return installation;
+    }
+
+    std::vector<int> ifindexes;
+    std::optional<BpfObject> object;
+};
+
+template <class K, class V>
+void clear(kernel::Map<K, V>& map) {
+    std::vector<K> keys;
+    for (const auto& [key, value] : MUST(map.all())) keys.push_back(key);
+    MUST(map.erase_all(keys));
+}
+
+// The hook's counters, by reason.
+std::vector<uint64_t> drops_of(const kernel::NodeMaps& maps, abi::hook hook) {
+    std::vector<uint64_t> out(abi::DROP_REASONS);
+    for (uint32_t reason = 1; reason < abi::DROP_REASONS; ++reason) {
+        for (const auto& cpu : MUST(maps.drops->lookup(abi::drop_index(hook, reason)))) out[reason] += cpu.packets;
+    }
+    return out;
+}
+
+}  // namespace
+
+Address ip(std::string_view text) { return MUST(Address::parse(text)); }
+
+std::string text(const Outcome& outcome) {
+    return fmt::format("action {} reason {} to {} [{}]", outcome.action,
+                       outcome.reason ? abi::drop_reason_name(*outcome.reason) : "none",
+                       outcome.packet.destination_mac.text(), outcome.packet.text());
+}
+
+std::ostream& operator<<(std::ostream& out, const Outcome& outcome) { return out << text(outcome); }
+
+std::string World::bpf_dir() { return test_bpf_mount() + "/node"; }
+
+World::World() : object_(*Installation::get().object) {
+    kernel::NodeMaps& m = maps();
+    clear(*m.attachments);
+    clear(*m.netns);
+    clear(*m.endpoint);
+    clear(*m.endpoints);
+    clear(*m.routes);
+    clear(*m.frontends);
+    clear(*m.slots);
+    clear(*m.backends);
+    clear(*m.ct_established);
+    clear(*m.ct_half_open);
+    MUST(m.node->put(0, {}));
+}
+
+Pod World::pod(uint32_t vpc, std::string_view address, uint32_t flags, std::string_view v6) {
+    const uint32_t id = next_id_;
+    return wired_pod(vpc, address, Installation::get().ifindexes.at(id), Mac{{0x06, 0x77, 0, 0, 0, uint8_t(id)}}, flags,
+                     v6);
+}
+
+Pod World::wired_pod(uint32_t vpc, std::string_view address, int ifindex, const Mac& mac, uint32_t flags,
+                     std::string_view v6) {
+    const Pod pod{next_id_++, vpc, ifindex, ip(address), mac};
+    abi::endpoint endpoint{};
+    endpoint.vpc = vpc;
+    endpoint.ifindex = uint32_t(pod.ifindex);
+    endpoint.v4 = abi::to_abi(pod.address);
+    if (!v6.empty()) endpoint.v6 = abi::to_abi(ip(v6));
+    endpoint.flags = flags;
+    endpoint.route_table = vpc;
+    std::copy(pod.mac.bytes.begin(), pod.mac.bytes.end(), endpoint.mac);
+    MUST(maps().endpoint->put(pod.id, endpoint));
+    MUST(maps().attachments->put(uint32_t(pod.ifindex), pod.id));
+    local_address(pod, address);
+    if (!v6.empty()) local_address(pod, v6);
+    return pod;
+}
+
+void World::remove(const Pod& pod) {
+    MUST(maps().endpoints->erase(abi::endpoint_key_of(pod.vpc, pod.address)));
+    MUST(maps().attachments->erase(uint32_t(pod.ifindex)));
+    MUST(maps().endpoint->erase(pod.id));
+}
+
+void World::local_address(const Pod& pod, std::string_view address) {
+    MUST(maps().endpoints->put(abi::endpoint_key_of(pod.vpc, ip(address)), pod.id));
+}
+
+void World::route(uint32_t vpc, std::string_view prefix, abi::route_kind kind) {
+    MUST(maps().routes->put(abi::route_key_of(vpc, MUST(net::Prefix::parse(prefix))), {uint32_t(kind), 0}));
+}
+
+void World::ranges(uint32_t vpc) {
+    route(vpc, "10.0.0.0/16", abi::ROUTE_LOCAL);
+    route(vpc, "fd00::/64", abi::ROUTE_LOCAL);
+    route(vpc, "172.21.0.0/20", abi::ROUTE_SERVICES);
+    route(vpc, "100.64.0.0/10", abi::ROUTE_LOCAL);
+}
+
+void World::node(std::string_view address) {
+    uplink_ifindex_ = Installation::get().ifindexes.at(0);
+    abi::node node{};
+    node.v4 = abi::to_abi(ip(address));
+    node.uplink_ifindex = uint32_t(uplink_ifindex_);
+    std::copy(uplink_mac.bytes.begin(), uplink_mac.bytes.end(), node.uplink_mac);
+    MUST(maps().node->put(0, node));
+}
+
+void World::service(uint32_t frontend_vpc, std::string_view address, uint16_t port, Protocol protocol, uint32_t service,
+                    const std::vector<Target>& targets, uint32_t flags, uint32_t owner) {
+    for (uint32_t slot = 0; slot < targets.size(); ++slot) {
+        const Target& target = targets[slot];
+        MUST(maps().backends->put(target.backend, {target.vpc, abi::to_abi(target.address),
+                                                   abi::to_abi_port(target.port), uint8_t(protocol), 0}));
+        MUST(maps().slots->put({service, slot}, target.backend));
+    }
+    const uint32_t vpc = owner != 0 ? owner : frontend_vpc;
+    MUST(maps().frontends->put(abi::frontend_key_of(frontend_vpc, ip(address), port, protocol),
+                               {service, uint32_t(targets.size()), flags, vpc}));
+    MUST(maps().frontends->put(abi::frontend_address_key(frontend_vpc, ip(address)),
+                               {0, 0, flags | abi::FRONTEND_ADDRESS, vpc}));
+}
+
+void World::remove_backend(uint32_t id) { MUST(maps().backends->erase(id)); }
+
+Outcome World::run(ProgramName program, int ifindex, const Bytes& frame) {
+    const abi::hook hook = program == ProgramName::pod_egress ? abi::HOOK_POD_EGRESS : abi::HOOK_UPLINK_INGRESS;
+    std::vector<uint64_t>& before = drops_[program];
+    if (before.empty()) before = drops_of(maps(), hook);
+    Outcome outcome;
+    outcome.frame.resize(frame_bytes_max);
+    __sk_buff context{};
+    context.ifindex = uint32_t(ifindex);
+    context.ingress_ifindex = uint32_t(ifindex);
+    bpf_test_run_opts options{};
+    options.sz = sizeof(options);
+    options.data_in = frame.data();
+    options.data_size_in = uint32_t(frame.size());
+    options.data_out = outcome.frame.data();
+    options.data_size_out = uint32_t(outcome.frame.size());
+    options.ctx_in = &context;
+    options.ctx_size_in = sizeof(context);
+    options.repeat = 1;
+    const int error = bpf_prog_test_run_opts(object_.program(program).fd.get(), &options);
+    ENSURE(error == 0);
+    outcome.action = int(options.retval);
+    outcome.frame.resize(options.data_size_out);
+    if (auto packet = net::read_packet(outcome.frame)) {
+        outcome.packet = *packet;
+    } else {  // a frame that only half makes sense still has a receiver
+        std::copy_n(outcome.frame.begin(), 6, outcome.packet.destination_mac.bytes.begin());
+    }
+    std::vector<uint64_t> after = drops_of(maps(), hook);
+    for (uint32_t reason = 1; reason < after.size(); ++reason) {
+        if (after[reason] != before[reason]) outcome.reason = abi::drop_reason(reason);
+    }
+    before = std::move(after);
+    return outcome;
+}
+
+std::optional<abi::ct_entry> World::connection(uint32_t vpc, Protocol protocol, const Address& a, uint16_t a_port,
+                                               const Address& b, uint16_t b_port) {
+    const auto matches = [&](const abi::ct_key& key) {
+        const auto is = [&](const Address& low, uint16_t low_port, const Address& high, uint16_t high_port) {
+            return key.low == abi::to_abi(low) && key.low_port == abi::to_abi_port(low_port) &&
+                   key.high == abi::to_abi(high) && key.high_port == abi::to_abi_port(high_port);
+        };
+        return key.vpc == vpc && key.protocol == uint8_t(protocol) &&
+               (is(a, a_port, b, b_port) || is(b, b_port, a, a_port));
+    };
+    for (const auto* map : {maps().ct_established.get(), maps().ct_half_open.get()}) {
+        for (const auto& [key, entry] : MUST(map->all())) {
+            if (matches(key)) return entry;
+        }
+    }
+    return std::nullopt;
+}
+
+void World::age(uint32_t seconds) {
+    for (auto* map : {maps().ct_established.get(), maps().ct_half_open.get()}) {
+        for (auto [key, entry] : MUST(map->all())) {
+            entry.last_seen_s -= seconds;
+            MUST(map->put(key, entry));
+        }
+    }
+}
+
+}  // namespace weft::test

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* A packet arrives on the wire: tc ingress of the uplink.
+ *
+ * What is for the node itself passes to the kernel. What is for a public address of ours is translated to a pod, which
+ * sees the client's own address, or handed to the service endpoint that holds the address (L7). Nothing else comes in.
+ */
+#include "lib/allow.h"
+#include "lib/count.h"
+#include "lib/neighbour.h"
+#include "lib/outside.h"
+#include "lib/parse.h"
+#include "lib/remember.h"
+#include "lib/rewrite.h"
+#include "lib/route.h"
+#include "lib/send.h"
+#include "lib/track.h"
+#include "lib/translate.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
+{
+	return parse_network(skb, p) ?:
+	       identify_target(skb, p) ?:
+	       parse_transport(skb, p) ?:
+	       track(skb, p) ?:
+	       translate(skb, p) ?:
+	       route(skb, p) ?:
+	       allow_receiver(p) ?:
+	       remember(skb, p) ?:
+	       rewrite(skb, p) ?:
+	       send(skb, p);
+}
+
+SEC("tc")
+int uplink_ingress(struct __sk_buff *skb)
+{
+	struct packet p = { .hook = HOOK_UPLINK_INGRESS, .action = TC_ACT_SHOT };
+
+	return finish(skb, &p, corridor(skb, &p));
+}
