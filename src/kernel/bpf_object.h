@@ -1,0 +1,63 @@
+// BpfObject: the node's whole data plane, loaded: its programs and its pinned maps.
+//
+// install(dir) makes it so whatever was there before: pinned maps are adopted (their names carry the ABI version),
+// missing ones made and pinned; programs are loaded, and where a pinned one has the same tag and uses the same maps
+// that one is kept, so its id survives our restart. Fails as a whole: nothing new stays pinned. Killed in the middle it
+// leaves maps that the next run adopts.
+//   <dir>/<map>_v1        maps          <dir>/program/<name>   programs
+// An ABI newer than ours found in dir → conflict: an older program never starts on newer maps.
+// Threads: install on one; the fds may be used by any. `dir` lies in a BPF file system. Source: bpf(2), libbpf.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "kernel/bpf_map.h"
+
+namespace weft::kernel {
+
+// What user space attaches, by the name of its function.
+enum class ProgramName : uint8_t {
+    pod_egress,      // tc ingress of a pod's host veth, and of weft_net
+    uplink_ingress,  // tc ingress of the uplink
+    connect4,        // cgroup
+    connect6,
+    getpeername4,
+    getpeername6,
+};
+inline constexpr size_t program_names = 6;
+
+using ProgramTag = std::array<uint8_t, 8>;
+
+struct Program {
+    Fd fd;
+    std::string name;
+    uint32_t id = 0;
+    ProgramTag tag{};
+    uint32_t verified_instructions = 0;
+};
+
+class BpfObject {
+public:
+    static Result<BpfObject> install(const std::string& dir);
+
+    NodeMaps& maps() { return maps_; }
+    const NodeMaps& maps() const { return maps_; }
+
+    const Program& program(ProgramName name) const { return programs_[size_t(name)]; }
+
+private:
+    BpfObject() = default;
+
+    NodeMaps maps_;
+    std::array<Program, program_names> programs_;
+};
+
+// Mounts a BPF file system there, once; the directory is made. Already mounted is success.
+Status mount_bpf_filesystem(const std::string& path);
+Status unmount_bpf_filesystem(const std::string& path);  // not mounted is success
+
+}  // namespace weft::kernel
