@@ -70,9 +70,10 @@ struct Endpoint {
     std::string unix_socket;                 // wins over url when set
     std::string url = "http://localhost";    // scheme and authority
     std::string token;                       // bearer, "" = none
+    std::string token_file;                  // wins over token when set; read again every 10 s, since tokens are renewed
     std::string ca_pem, client_cert_pem, client_key_pem;
     bool insecure_skip_verify = false;
-    // A worker without rights gets connected sockets from its keeper instead; empty = connect ourselves.
+    // A worker without rights gets connected sockets from its keeper instead (plain HTTP over them); empty = connect ourselves.
     std::function<Result<Fd>()> dial;
     std::string user_agent = "weft";
 };

@@ -29,6 +29,7 @@ public:
     // YAML documents, created as they stand (status kept).
     void seed(std::string_view yaml);
     void fail_next(Code code);
+    void compact();  // history is forgotten: every open or resumed watch ends in `gone`
     std::vector<std::string> log() const;  // "create pods default/web-0", "update_status vpcs vpc-demo", ...
     void clear_log();
 

@@ -65,6 +65,14 @@ public:
     const json::Value* find(json::Path path) const { return json::find(body_, path); }
 
     void set(json::Path path, json::Value value) { json::set(body_, path, std::move(value)); }
+
+    // Text, numbers, booleans, arrays and objects as they are: Boost's value takes no std::string_view by itself.
+    template <class T>
+        requires(!std::is_same_v<std::remove_cvref_t<T>, json::Value>)
+    void set(json::Path path, T&& value) {
+        json::set(body_, path, json::Value(std::forward<T>(value)));
+    }
+
     void set_label(std::string_view name, std::string_view value) { set({"metadata", "labels", name}, value); }
     void set_annotation(std::string_view name, std::string_view value) { set({"metadata", "annotations", name}, value); }
     void add_finalizer(std::string_view name);

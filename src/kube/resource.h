@@ -42,4 +42,7 @@ inline constexpr Resource address_pools{"weft.dev", "v1", "addresspools", "Addre
 inline constexpr Resource address_blocks{"weft.dev", "v1", "addressblocks", "AddressBlock", false};
 inline constexpr Resource security_groups{"weft.dev", "v1", "securitygroups", "SecurityGroup", false};
 
+// The constant above for what an object says of itself ("apps/v1", "Deployment"); nullptr for any other kind.
+const Resource* find_resource(std::string_view api_version, std::string_view kind);
+
 }  // namespace weft::kube

@@ -30,6 +30,7 @@ private:
     std::deque<ObjectKey> ready_;
     std::set<ObjectKey> queued_;
     std::map<ObjectKey, MonotonicTime> delayed_;
+    std::set<std::pair<MonotonicTime, ObjectKey>> by_time_;  // the same, soonest first
     std::map<ObjectKey, unsigned> failures_;
 };
 
