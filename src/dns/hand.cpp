@@ -1,0 +1,189 @@
+#include "dns/hand.h"
+
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
+#include "base/metrics.h"
+#include "dns/tcp_connection.h"
+
+namespace weft::dns {
+
+namespace {
+
+uint64_t random_seed() {
+    uint64_t seed = 0;
+    secure_random({reinterpret_cast<uint8_t*>(&seed), sizeof seed});
+    return seed;
+}
+
+}  // namespace
+
+class Hand::Listener : public io::Handler, public std::enable_shared_from_this<Hand::Listener> {
+public:
+    Listener(Hand& hand, Fd fd, uint32_t vni) : hand_(hand), fd_(std::move(fd)), vni_(vni) {}
+
+    virtual ~Listener() { hand_.loop().unwatch(fd_.get()); }
+
+    Status start() { return hand_.loop().watch(fd_.get(), *this); }
+
+protected:
+    Hand& hand_;
+    Fd fd_;
+    const uint32_t vni_;
+};
+
+class Hand::UdpListener : public Hand::Listener {
+public:
+    using Listener::Listener;
+
+    void ready(uint32_t) override {
+        for (unsigned i = 0; i < batches_per_turn; ++i) {
+            if (!read_batch()) return;
+        }
+        // Others first; the edge will not come again for what is still queued.
+        hand_.loop().post([weak = weak_from_this()] {
+            if (const auto listener = weak.lock()) listener->ready(EPOLLIN);
+        });
+    }
+
+private:
+    static constexpr unsigned batch = 32;
+    static constexpr unsigned batches_per_turn = 8;
+    static constexpr size_t query_bytes_max = 2048;
+
+    struct Peer {
+        sockaddr_storage address;
+        socklen_t size;
+    };
+
+    // True when there may be more.
+    bool read_batch() {
+        std::array<std::array<uint8_t, query_bytes_max>, batch> buffers;
+        std::array<Peer, batch> peers;
+        std::array<iovec, batch> parts;
+        std::array<mmsghdr, batch> headers{};
+        for (unsigned i = 0; i < batch; ++i) {
+            parts[i] = {buffers[i].data(), query_bytes_max};
+            headers[i].msg_hdr = {&peers[i].address, sizeof peers[i].address, &parts[i], 1, nullptr, 0, 0};
+        }
+        const int got = recvmmsg(fd_.get(), headers.data(), batch, MSG_DONTWAIT, nullptr);
+        // A queued ICMP error is reported once, in place of data.
+        if (got < 0) return errno == EINTR || errno == ECONNREFUSED;
+        std::array<std::vector<uint8_t>, batch> replies;
+        unsigned ready_replies = 0;
+        std::array<mmsghdr, batch> out{};
+        std::array<iovec, batch> out_parts;
+        for (unsigned i = 0; i < unsigned(got); ++i) {
+            if ((headers[i].msg_hdr.msg_flags & MSG_TRUNC) != 0) continue;
+            peers[i].size = headers[i].msg_hdr.msg_namelen;
+            const std::span query(buffers[i].data(), headers[i].msg_len);
+            Response response = hand_.answer(query, Transport::udp, vni_);
+            if (response.kind == Response::Kind::reply) {
+                std::vector<uint8_t>& bytes = replies[ready_replies] = finish(response, Transport::udp);
+                out_parts[ready_replies] = {bytes.data(), bytes.size()};
+                out[ready_replies].msg_hdr = {
+                    &peers[i].address, peers[i].size, &out_parts[ready_replies], 1, nullptr, 0, 0};
+                ++ready_replies;
+            } else if (response.kind == Response::Kind::forward) {
+                forward(std::move(response), peers[i]);
+            }
+        }
+        send_all(std::span(out).first(ready_replies));
+        return got == int(batch);
+    }
+
+    // A full send buffer loses answers, as UDP may; a bad destination loses its own only.
+    void send_all(std::span<mmsghdr> messages) {
+        while (!messages.empty()) {
+            const int sent = sendmmsg(fd_.get(), messages.data(), unsigned(messages.size()), MSG_DONTWAIT);
+            if (sent < 0 && errno == EINTR) continue;
+            if (sent < 0 && errno == EAGAIN) return;
+            messages = messages.subspan(sent > 0 ? size_t(sent) : 1);
+        }
+    }
+
+    void forward(Response response, const Peer& peer) {
+        hand_.forward(std::move(response), Transport::udp,
+                      [weak = weak_from_this(), peer](const std::vector<uint8_t>& bytes) {
+                          const auto listener = std::static_pointer_cast<UdpListener>(weak.lock());
+                          if (!listener) return;
+                          sendto(listener->fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT,
+                                 reinterpret_cast<const sockaddr*>(&peer.address), peer.size);
+                      });
+    }
+};
+
+class Hand::TcpListener : public Hand::Listener {
+public:
+    using Listener::Listener;
+
+    void ready(uint32_t) override {
+        for (;;) {
+            Fd fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+            if (fd) {
+                TcpConnection::serve(hand_, std::move(fd), vni_);
+            } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                // The edge will not come again for who waits already; a descriptor may be free in the next second.
+                return retry();
+            } else if (errno != EINTR && errno != ECONNABORTED) {
+                return;
+            }
+        }
+    }
+
+private:
+    void retry() { timer_.arm(hand_.loop(), std::chrono::seconds(1)); }
+
+    io::Timer timer_{[](void* it) { static_cast<TcpListener*>(it)->ready(EPOLLIN); }, this};
+};
+
+Hand::Hand(const Settings& settings, const Published<Snapshot>& snapshot, worker::Channel& channel,
+           std::unique_ptr<io::Loop> loop, std::vector<io::SocketAddress> upstreams)
+    : settings_(settings), snapshot_(snapshot), loop_(std::move(loop)), rng_(random_seed()),
+      forwarder_(*loop_, channel, std::move(upstreams)) {}
+
+Hand::~Hand() = default;
+
+Result<std::unique_ptr<Hand>> Hand::create(const Settings& settings, const Published<Snapshot>& snapshot,
+                                           worker::Channel& channel, std::vector<io::SocketAddress> upstreams) {
+    std::unique_ptr<io::Loop> loop = TRY(io::Loop::create());
+    return std::unique_ptr<Hand>(new Hand(settings, snapshot, channel, std::move(loop), std::move(upstreams)));
+}
+
+void Hand::set_sockets(const worker::ListenKey& key, std::vector<Fd> sockets) {
+    const auto shared = std::make_shared<std::vector<Fd>>(std::move(sockets));
+    loop_->post([this, key, shared] {
+        listeners_.erase(key);
+        for (Fd& socket : *shared) {
+            std::shared_ptr<Listener> listener;
+            if (key.protocol == net::Protocol::udp) {
+                listener = std::make_shared<UdpListener>(*this, std::move(socket), key.vni);
+            } else {
+                listener = std::make_shared<TcpListener>(*this, std::move(socket), key.vni);
+            }
+            // What waited in the socket before it was watched is an edge too: epoll reports readiness when it is added.
+            if (listener->start()) listeners_[key].push_back(std::move(listener));
+        }
+    });
+}
+
+void Hand::run(std::stop_token stop) { loop_->run(stop); }
+
+Response Hand::answer(std::span<const uint8_t> query, Transport transport, uint32_t vni) {
+    return respond(query, transport, snapshot_.current(), vni, settings_, rng_);
+}
+
+void Hand::forward(Response response, Transport transport, std::function<void(std::vector<uint8_t>)> reply) {
+    const auto shared = std::make_shared<Response>(std::move(response));
+    forwarder_.ask(shared->upstream, shared->message,
+                   [shared, transport, reply = std::move(reply)](const Result<dns_wire::Message>& upstream) {
+                       complete(*shared, upstream);
+                       reply(finish(*shared, transport));
+                   });
+}
+
+}  // namespace weft::dns

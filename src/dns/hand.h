@@ -1,0 +1,57 @@
+// Hand: one thread that serves DNS: its share of every VPC's sockets, its own forwarder, its own reader of the
+// snapshot. Hands share nothing that changes.
+//
+// set_sockets() may be called from any thread; all else happens on the thread of run(). Source: style.md 2.7 (hands).
+#pragma once
+#include <map>
+#include <memory>
+#include <set>
+#include <stop_token>
+#include <vector>
+
+#include "base/published.h"
+#include "dns/forward.h"
+#include "dns/respond.h"
+#include "io/loop.h"
+#include "worker/worker.h"
+
+namespace weft::dns {
+
+class TcpConnection;
+
+class Hand {
+public:
+    // All must outlive it.
+    static Result<std::unique_ptr<Hand>> create(const Settings& settings, const Published<Snapshot>& snapshot,
+                                                worker::Channel& channel, std::vector<io::SocketAddress> upstreams);
+    ~Hand();
+
+    // What this hand reads from for that key from now on; none = stop. TCP connections that are open stay.
+    void set_sockets(const worker::ListenKey& key, std::vector<Fd> sockets);
+    void run(std::stop_token stop);
+
+    // For the sockets of this hand.
+    io::Loop& loop() { return *loop_; }
+    std::set<std::shared_ptr<TcpConnection>>& connections() { return connections_; }
+    Response answer(std::span<const uint8_t> query, Transport transport, uint32_t vni);
+    // Asks upstream and calls back with the whole response.
+    void forward(Response response, Transport transport, std::function<void(std::vector<uint8_t>)> reply);
+
+private:
+    class Listener;
+    class UdpListener;
+    class TcpListener;
+
+    Hand(const Settings& settings, const Published<Snapshot>& snapshot, worker::Channel& channel,
+         std::unique_ptr<io::Loop> loop, std::vector<io::SocketAddress> upstreams);
+
+    const Settings& settings_;
+    Published<Snapshot>::Reader snapshot_;
+    std::unique_ptr<io::Loop> loop_;
+    Rng rng_;
+    Forwarder forwarder_;
+    std::map<worker::ListenKey, std::vector<std::shared_ptr<Listener>>> listeners_;
+    std::set<std::shared_ptr<TcpConnection>> connections_;
+};
+
+}  // namespace weft::dns

@@ -1,0 +1,133 @@
+#include "protocol/cni.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "base/json.h"
+
+namespace weft::protocol::cni {
+namespace {
+
+constexpr size_t read_step = 4096;
+
+Result<std::string> text_field(const json::Value& object, std::string_view name) {
+    const json::Value* value = json::find(object, {name});
+    if (value == nullptr) return std::string();
+    if (!value->is_string()) return fail(Code::invalid, std::string(name) + ": must be a string");
+    return std::string(json::view(value->get_string()));
+}
+
+Result<int64_t> number_field(const json::Value& object, std::string_view name) {
+    const json::Value* value = json::find(object, {name});
+    if (value == nullptr) return int64_t(0);
+    if (value->is_int64() && value->get_int64() >= 0 && value->get_int64() <= 0xffff) return value->get_int64();
+    return fail(Code::invalid, std::string(name) + ": must be a number from 0 to 65535");
+}
+
+Result<json::Value> parse_object(std::string_view text) {
+    json::Value value = TRY(json::parse(text));
+    if (!value.is_object()) return fail(Code::invalid, "must be a JSON object");
+    return value;
+}
+
+}  // namespace
+
+std::string_view command_name(Command command) {
+    switch (command) {
+        case Command::add: return "ADD";
+        case Command::del: return "DEL";
+        case Command::check: return "CHECK";
+    }
+    return "?";
+}
+
+std::string encode(const Request& request) {
+    return json::serialize(json::Object{{"command", command_name(request.command)},
+                                        {"containerID", request.container_id},
+                                        {"ifname", request.ifname},
+                                        {"netns", request.netns},
+                                        {"podNamespace", request.pod_namespace},
+                                        {"podName", request.pod_name},
+                                        {"podUID", request.pod_uid},
+                                        {"mtu", int64_t(request.mtu)}});
+}
+
+Result<Request> decode_request(std::string_view text) {
+    const json::Value object = TRY(parse_object(text));
+    Request request;
+    const std::string command = TRY(text_field(object, "command"));
+    if (command == "ADD") request.command = Command::add;
+    else if (command == "DEL") request.command = Command::del;
+    else if (command == "CHECK") request.command = Command::check;
+    else return fail(Code::invalid, "command: must be ADD, DEL or CHECK");
+    request.container_id = TRY(text_field(object, "containerID"));
+    request.ifname = TRY(text_field(object, "ifname"));
+    request.netns = TRY(text_field(object, "netns"));
+    request.pod_namespace = TRY(text_field(object, "podNamespace"));
+    request.pod_name = TRY(text_field(object, "podName"));
+    request.pod_uid = TRY(text_field(object, "podUID"));
+    request.mtu = unsigned(TRY(number_field(object, "mtu")));
+    if (request.container_id.empty()) return fail(Code::invalid, "containerID: must not be empty");
+    if (request.ifname.empty()) return fail(Code::invalid, "ifname: must not be empty");
+    return request;
+}
+
+std::string encode(const Reply& reply) {
+    json::Object object{{"code", int(reply.answer)}, {"message", reply.message}, {"details", reply.details}};
+    const Wired& wired = reply.wired;
+    object["wired"] =
+        json::Object{{"hostLink", wired.host_link}, {"hostMAC", wired.host_mac}, {"mac", wired.mac},
+                     {"mtu", int64_t(wired.mtu)},   {"address", wired.address},  {"gateway", wired.gateway}};
+    return json::serialize(object);
+}
+
+Result<Reply> decode_reply(std::string_view text) {
+    const json::Value object = TRY(parse_object(text));
+    Reply reply;
+    reply.answer = Answer(TRY(number_field(object, "code")));
+    reply.message = TRY(text_field(object, "message"));
+    reply.details = TRY(text_field(object, "details"));
+    if (const json::Value* wired = json::find(object, {"wired"}); wired != nullptr && wired->is_object()) {
+        reply.wired.host_link = TRY(text_field(*wired, "hostLink"));
+        reply.wired.host_mac = TRY(text_field(*wired, "hostMAC"));
+        reply.wired.mac = TRY(text_field(*wired, "mac"));
+        reply.wired.mtu = unsigned(TRY(number_field(*wired, "mtu")));
+        reply.wired.address = TRY(text_field(*wired, "address"));
+        reply.wired.gateway = TRY(text_field(*wired, "gateway"));
+    }
+    return reply;
+}
+
+std::string tombstone_folder(std::string_view agent_socket) {
+    return std::string(agent_socket.substr(0, agent_socket.rfind('/'))) + "/cni-deleted";
+}
+
+Status send_all(int socket, std::string_view text) {
+    while (!text.empty()) {
+        const ssize_t sent = ::send(socket, text.data(), text.size(), MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) return fail_errno("send");
+        text.remove_prefix(size_t(sent));
+    }
+    if (::shutdown(socket, SHUT_WR) != 0) return fail_errno("shutdown");
+    return {};
+}
+
+Result<std::string> receive_all(int socket) {
+    std::string text;
+    for (;;) {
+        const size_t before = text.size();
+        if (before > message_bytes_max) return fail(Code::exhausted, "message longer than 64 KiB");
+        text.resize(before + read_step);
+        const ssize_t received = ::recv(socket, text.data() + before, read_step, 0);
+        if (received < 0 && errno != EINTR) {
+            if (errno == EAGAIN) return fail(Code::timeout, "receive: no end of message in time");
+            return fail_errno("receive");
+        }
+        text.resize(before + size_t(received > 0 ? received : 0));
+        if (received == 0) return text;
+    }
+}
+
+}  // namespace weft::protocol::cni

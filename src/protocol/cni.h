@@ -1,0 +1,91 @@
+// CNI protocol: what `weft-cni` asks the agent of its node, one request and one reply per connection.
+//
+// Each side writes one JSON object and shuts its writing end down; the reader takes it whole at end of file. Codes are
+// those of the CNI standard and spec/kubernetes.md §9.5; 0 is success. An ADD answers with what was wired, and so does
+// a CHECK. Limits: message_bytes_max. Errors of decode_*: Code::invalid naming the field. Threads: values. Source:
+// design.md "A CNI ADD"; spec/kubernetes.md §9.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace weft::protocol::cni {
+
+inline constexpr size_t message_bytes_max = 64 * 1024;
+inline constexpr int connect_timeout_s = 2;
+inline constexpr int reply_timeout_s = 30;
+
+// The codes of the CNI standard, and ours from 100.
+enum class Answer : int {
+    ok = 0,
+    incompatible_version = 1,
+    container_unknown = 3,
+    bad_environment = 4,
+    io_failure = 5,
+    decode_failure = 6,
+    invalid_config = 7,
+    own_netns = 8,
+    try_again = 11,
+    not_available = 50,
+    interface_exists = 110,
+    address_exhausted = 111,
+    vswitch_not_found = 112,
+    check_difference = 130,
+    internal = 999,
+};
+
+enum class Command : uint8_t { add, del, check };
+std::string_view command_name(Command command);  // "ADD"
+
+struct Request {
+    Command command = Command::add;
+    std::string container_id;
+    std::string ifname;
+    std::string netns;  // path; may be empty for DEL
+    std::string pod_namespace;
+    std::string pod_name;
+    std::string pod_uid;  // may be empty: then the name is trusted
+    unsigned mtu = 0;     // 0 = the node's
+    bool operator==(const Request&) const = default;
+};
+
+// The pair as it stands: enough for the result of ADD and the comparison of CHECK.
+struct Wired {
+    std::string host_link;
+    std::string host_mac;
+    std::string mac;
+    unsigned mtu = 0;
+    std::string address;  // "10.0.1.4", always a /32
+    std::string gateway;  // "169.254.1.1"
+    bool operator==(const Wired&) const = default;
+};
+
+struct Reply {
+    Answer answer = Answer::ok;
+    std::string message;
+    std::string details;
+    Wired wired;
+    bool operator==(const Reply&) const = default;
+
+    static Reply error(Answer answer, std::string message, std::string details = {}) {
+        return {answer, std::move(message), std::move(details), {}};
+    }
+};
+
+std::string encode(const Request& request);
+std::string encode(const Reply& reply);
+Result<Request> decode_request(std::string_view text);
+Result<Reply> decode_reply(std::string_view text);
+
+// Where a DEL that finds no agent leaves word for the next one: a folder of request files beside the agent's socket.
+std::string tombstone_folder(std::string_view agent_socket);
+
+// A blocking stream with its own time-outs: send everything and shut down; read to the end of file.
+Status send_all(int socket, std::string_view text);
+Result<std::string> receive_all(int socket);
+
+}  // namespace weft::protocol::cni
