@@ -1,9 +1,11 @@
 #include "base/json.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <charconv>
 #include <cmath>
+#include <sstream>
 #include <unordered_set>
 
 namespace weft::json {
@@ -174,7 +176,34 @@ static Result<Value> from_yaml(const YAML::Node& node, size_t depth) {
     }
 }
 
+// yaml-cpp 0.7 reads empty documents without end where a stray bracket stands between documents, and LoadAll() would never
+// come back: count them first, with a limit. What does not parse at all is left to LoadAll's own error.
+static bool yaml_ends(std::string_view text) {
+    static constexpr size_t documents_max = 10'000;
+    struct Nothing final : YAML::EventHandler {
+        void OnDocumentStart(const YAML::Mark&) override {}
+        void OnDocumentEnd() override {}
+        void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+        void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+        void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+        void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+        void OnSequenceEnd() override {}
+        void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+        void OnMapEnd() override {}
+    } nothing;
+    try {
+        std::istringstream stream{std::string(text)};
+        YAML::Parser parser(stream);
+        for (size_t documents = 0; parser.HandleNextDocument(nothing); documents++)
+            if (documents == documents_max) return false;
+    } catch (const YAML::Exception&) {
+        return true;
+    }
+    return true;
+}
+
 Result<std::vector<Value>> parse_yaml(std::string_view text) {
+    if (!yaml_ends(text)) return fail(Code::invalid, "yaml: malformed, or too many documents");
     std::vector<YAML::Node> documents;
     try {  // the library's border: yaml-cpp reports by exception
         documents = YAML::LoadAll(std::string(text));

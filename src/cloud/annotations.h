@@ -6,11 +6,13 @@
 namespace weft::cloud {
 
 // Ours.
-inline constexpr std::string_view vpc_annotation = "weft.dev/vpc";                    // Namespace
-inline constexpr std::string_view dns_namespace_annotation = "weft.dev/dns-namespace";  // Namespace
-inline constexpr std::string_view chosen_vswitch_annotation = "weft.dev/vswitch";     // Pod: chosen at binding
+inline constexpr std::string_view vpc_annotation = "weft.dev/vpc";                          // Namespace
+inline constexpr std::string_view dns_namespace_annotation = "weft.dev/dns-namespace";      // Namespace
+inline constexpr std::string_view chosen_vswitch_annotation = "weft.dev/vswitch";           // Pod: chosen at binding
 inline constexpr std::string_view service_address_annotation = "weft.dev/service-address";  // Node
-inline constexpr std::string_view host_address_annotation = "weft.dev/host-address";  // Node
+inline constexpr std::string_view host_address_annotation = "weft.dev/host-address";        // Node
+inline constexpr std::string_view zones_annotation =
+    "weft.dev/zones";  // Node: comma list, when it stands for several zones
 inline constexpr std::string_view ingress_class_controller = "weft.dev/ingress";
 
 // ACS, written by the user on the pod template (spec/acs.md §3.1).
@@ -26,6 +28,7 @@ inline constexpr std::string_view zone_label = "topology.kubernetes.io/zone";
 
 // LoadBalancer Services (spec/acs.md §6.7).
 inline constexpr std::string_view load_balancer_id_label = "service.k8s.alibaba/loadbalancer-id";
+inline constexpr std::string_view cloud_finalizer = "weft.dev/in-use";  // VPC, VSwitch: refused while used
 inline constexpr std::string_view load_balancer_finalizer = "service.k8s.alibaba/resources";
 
 }  // namespace weft::cloud

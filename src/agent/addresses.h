@@ -1,0 +1,44 @@
+// Which address a new pod gets: the lowest free one of the node's blocks of its vSwitch. Pure: objects in, values out.
+// A vSwitch keeps back its first and last addresses (cloud/vswitch.h); a freed address rests for a while.
+// Source: design.md §6, docs/design/objects.md.
+#pragma once
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/allocation_log.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "cloud/vswitch.h"
+#include "net/address.h"
+
+namespace weft::agent {
+
+// An AddressBlock leased to this node.
+struct Block {
+    std::string name;
+    std::string vpc;
+    std::string vswitch;
+    net::Prefix cidr;
+    bool deleting = false;  // being taken back: gives no address any more
+    bool operator==(const Block&) const = default;
+};
+
+// invalid names the field; not for this node is the caller's business (spec.node).
+Result<Block> parse_block(const json::Value& object);
+
+struct Choice {
+    std::string block;
+    net::Address address;
+};
+std::optional<Choice> choose_address(const std::vector<Block>& blocks, const cloud::VSwitch& vswitch,
+                                     const AllocationLog& log, uint64_t now_s);
+
+// The status a block should have: who has its addresses, which ones rest (until, in wall time), used and free. Times
+// that `actual` shows already are kept when they are right to the second or two: two clocks never round alike.
+json::Object desired_block_status(const Block& block, const cloud::VSwitch* vswitch, const AllocationLog& log,
+                                  uint64_t now_s, WallTime now, const json::Value* actual = nullptr);
+
+}  // namespace weft::agent

@@ -1,0 +1,21 @@
+// Conntrack sweep: takes away entries that are older than their state allows, which the data plane already treats as
+// absent. A thread of its own: the maps are large, and only the kernel and this sweep write them. Source:
+// bpf/abi/conntrack.h.
+#pragma once
+#include <cstdint>
+
+#include "base/result.h"
+#include "kernel/bpf_map.h"
+
+namespace weft::agent {
+
+bool is_expired(const abi::ct_key& key, const abi::ct_entry& entry, uint64_t now_s);
+
+struct Swept {
+    size_t expired = 0;
+    size_t left = 0;
+};
+// `now_s` is CLOCK_BOOTTIME. An entry that was refreshed meanwhile is looked at again before it goes.
+Result<Swept> sweep(kernel::Map<abi::ct_key, abi::ct_entry>& map, uint64_t now_s);
+
+}  // namespace weft::agent

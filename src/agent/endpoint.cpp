@@ -1,0 +1,325 @@
+#include "agent/endpoint.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/rollback.h"
+#include "cloud/annotations.h"
+#include "kernel/ownership.h"
+
+namespace weft::agent {
+namespace {
+
+using protocol::cni::Answer;
+using protocol::cni::Reply;
+using protocol::cni::Request;
+
+void count(const Request& request, Answer answer) {
+    metrics::counter(
+        "weft_cni_requests_total",
+        {{"command", std::string(protocol::cni::command_name(request.command))}, {"code", std::to_string(int(answer))}},
+        "CNI requests answered by this node's agent.")
+        .add();
+}
+
+AttachmentKey key_of(const Request& request) { return {request.container_id, request.ifname}; }
+
+// What a failed step means to the runtime.
+Answer answer_of(const Error& error) {
+    switch (error.code) {
+        case Code::already_exists: return Answer::interface_exists;
+        case Code::not_found: return Answer::container_unknown;
+        case Code::exhausted: return Answer::try_again;
+        default: return Answer::internal;
+    }
+}
+
+}  // namespace
+
+EndpointService::EndpointService(const View& view, Tables& tables, AllocationLog& log, Wiring& wiring,
+                                 unsigned node_mtu, const Clock& clock,
+                                 std::function<void(const std::string&)> on_allocation)
+    : view_(view),
+      tables_(tables),
+      log_(log),
+      wiring_(wiring),
+      node_mtu_(node_mtu),
+      clock_(clock),
+      on_allocation_(std::move(on_allocation)) {}
+
+void EndpointService::ask(const Request& request, Respond respond) {
+    Answered answered;
+    if (request.command == protocol::cni::Command::add) {
+        auto reply = add(request);
+        if (!reply && waiting_.size() < waiting_max) {
+            waiting_.push_back({request, std::move(respond), clock_.now() + patience, reply.error()});
+            return;
+        }
+        answered.reply = reply ? *reply : Reply::error(Answer::try_again, reply.error().why, "too many ADDs wait");
+    } else if (request.command == protocol::cni::Command::del) {
+        answered = del(request);
+    } else {
+        answered.reply = check(request);
+    }
+    count(request, answered.reply.answer);
+    respond(std::move(answered));
+}
+
+void EndpointService::retry_waiting() {
+    for (auto at = waiting_.begin(); at != waiting_.end();) {
+        auto reply = add(at->request);
+        if (!reply) {
+            at->reason = reply.error();
+            ++at;
+            continue;
+        }
+        count(at->request, reply->answer);
+        at->respond({std::move(*reply), {}});
+        at = waiting_.erase(at);
+    }
+}
+
+void EndpointService::expire_waiting() {
+    retry_waiting();
+    for (auto at = waiting_.begin(); at != waiting_.end();) {
+        if (at->deadline > clock_.now()) {
+            ++at;
+            continue;
+        }
+        count(at->request, at->reason.answer);
+        at->respond({Reply::error(at->reason.answer, at->reason.why, "waited 5 s"), {}});
+        at = waiting_.erase(at);
+    }
+}
+
+std::optional<MonotonicTime> EndpointService::next_deadline() const {
+    std::optional<MonotonicTime> next;
+    for (const Waiting& waiting : waiting_)
+        if (!next || waiting.deadline < *next) next = waiting.deadline;
+    return next;
+}
+
+std::expected<Reply, EndpointService::NotYet> EndpointService::add(const Request& request) {
+    if (auto reply = existing(request)) return *reply;
+    const Allocation allocation = TRY(choose(request));
+    return wire(allocation);
+}
+
+// An ADD again: the same answer while the attachment stands; what a crash or a vanished namespace left is taken away.
+std::optional<Reply> EndpointService::existing(const Request& request) {
+    const Allocation* found = log_.find(key_of(request));
+    if (found == nullptr) return std::nullopt;
+    const Allocation allocation = *found;
+    if (allocation.confirmed && allocation.netns == request.netns) {
+        const auto socket = wiring_.inspect(plug_of(allocation));
+        if (socket) return wired_reply(allocation);
+        if (socket.error().code != Code::not_found)
+            return Reply::error(Answer::interface_exists, "the attachment exists and differs", socket.error().message);
+    }
+    (void)wiring_.disconnect(allocation.host_link);
+    if (const Status forgotten = forget(allocation); !forgotten)
+        return Reply::error(Answer::io_failure, "take the old attachment away", forgotten.error().message);
+    return std::nullopt;
+}
+
+std::expected<Allocation, EndpointService::NotYet> EndpointService::choose(const Request& request) const {
+    const auto not_yet = [](Answer answer, std::string why) { return std::unexpected(NotYet{answer, std::move(why)}); };
+    const std::string name = request.pod_namespace + "/" + request.pod_name;
+    const kube::ObjectPtr pod = view_.pods.get({request.pod_namespace, request.pod_name});
+    if (!pod) return not_yet(Answer::try_again, "pod " + name + " is not bound to this node as far as the agent knows");
+    if (!request.pod_uid.empty() && pod->uid() != request.pod_uid)
+        return not_yet(Answer::try_again,
+                       "pod " + name + " has UID " + std::string(pod->uid()) + ", not " + request.pod_uid);
+    const std::string_view vswitch_name = pod->annotation(cloud::chosen_vswitch_annotation);
+    if (vswitch_name.empty()) return not_yet(Answer::try_again, "pod " + name + " has no vSwitch yet");
+
+    const auto vpc = view_.vpc_of_namespace(request.pod_namespace);
+    if (!vpc) return not_yet(Answer::try_again, vpc.error().message);
+    const auto vswitch = view_.vswitch(vswitch_name);
+    if (!vswitch) return not_yet(Answer::vswitch_not_found, vswitch.error().message);
+    if (vswitch->vpc != vpc->name)
+        return not_yet(Answer::vswitch_not_found,
+                       "VSwitch " + vswitch->name + " is of VPC " + vswitch->vpc + ", not " + vpc->name);
+    const auto choice = choose_address(view_.my_blocks(), *vswitch, log_, boot_time_s());
+    if (!choice) return not_yet(Answer::try_again, "VSwitch " + vswitch->name + " has no free address on this node");
+    const auto id = free_endpoint_id(tables_, endpoint_ids());
+    if (!id) return not_yet(Answer::try_again, id.error().message);
+
+    Allocation allocation;
+    allocation.key = key_of(request);
+    allocation.pod_namespace = request.pod_namespace;
+    allocation.pod_name = request.pod_name;
+    allocation.pod_uid = pod->uid();
+    allocation.netns = request.netns;
+    allocation.vpc = vpc->name;
+    allocation.vswitch = vswitch->name;
+    allocation.block = choice->block;
+    allocation.vni = vpc->vni;
+    allocation.address = choice->address;
+    allocation.endpoint_id = *id;
+    allocation.host_link = kernel::new_pod_link_name();
+    allocation.mtu = request.mtu != 0 ? std::min(request.mtu, node_mtu_) : node_mtu_;
+    return allocation;
+}
+
+Reply EndpointService::wire(const Allocation& allocation) {
+    const auto failed = [&](const char* doing, const Error& error) {
+        return Reply::error(answer_of(error), std::string("add ") + allocation.pod_name + ": " + doing, error.message);
+    };
+    const Plug plug = plug_of(allocation);
+    if (const Status reserved = log_.reserve(allocation); !reserved)
+        return failed("reserve an address", reserved.error());
+    Rollback rollback;
+    rollback.on_failure([&] { (void)forget(allocation); });
+    const auto socket = wiring_.connect(plug);
+    if (!socket) return failed("make the interface", socket.error());
+    rollback.on_failure([&] { (void)wiring_.disconnect(plug.host_link); });
+    if (const Status put = put_endpoint(tables_, endpoint_of(allocation, *socket)); !put)
+        return failed("write the endpoint", put.error());
+    if (const Status opened = wiring_.open(plug); !opened) return failed("open the interface", opened.error());
+    if (const Status confirmed = log_.confirm(allocation.key); !confirmed) return failed("confirm", confirmed.error());
+    rollback.dismiss();
+    on_allocation_(allocation.block);
+    return wired_reply(allocation);
+}
+
+EndpointService::Answered EndpointService::del(const Request& request) {
+    // An ADD of the same attachment that still waits must not succeed after its DEL.
+    for (auto at = waiting_.begin(); at != waiting_.end();) {
+        if (key_of(at->request) != key_of(request)) {
+            ++at;
+            continue;
+        }
+        at->respond({Reply::error(Answer::try_again, "deleted while waiting"), {}});
+        at = waiting_.erase(at);
+    }
+    const Allocation* found = log_.find(key_of(request));
+    if (found == nullptr) return {};
+    const Allocation allocation = *found;
+    if (const Status forgotten = forget(allocation); !forgotten)
+        return {Reply::error(Answer::io_failure, "release " + allocation.address.text(), forgotten.error().message),
+                {}};
+    return {{}, allocation.host_link};
+}
+
+Reply EndpointService::check(const Request& request) {
+    const Allocation* allocation = log_.find(key_of(request));
+    if (allocation == nullptr || !allocation->confirmed)
+        return Reply::error(Answer::check_difference, "attachment " + key_of(request).text() + " is not known");
+    const auto socket = wiring_.inspect(plug_of(*allocation));
+    if (!socket) return Reply::error(Answer::check_difference, socket.error().message);
+    const EndpointRows want = desired_rows(endpoint_of(*allocation, *socket));
+    const EndpointRows have = actual_rows(tables_, allocation->endpoint_id);
+    const bool same = want.endpoint == have.endpoint && want.endpoints == have.endpoints && want.netns == have.netns &&
+                      want.attachments == have.attachments;
+    if (!same) return Reply::error(Answer::check_difference, "the endpoint's rows in the data plane differ");
+    return wired_reply(*allocation);
+}
+
+// Undoes everything but the link, whose removal is slow: without rows it is deaf and mute.
+Status EndpointService::forget(const Allocation& allocation) {
+    TRY(remove_endpoint(tables_, allocation.endpoint_id));
+    const std::string block = allocation.block;
+    TRY(log_.release(allocation.key, boot_time_s()));
+    (void)log_.compact_if_worth_it(boot_time_s());
+    on_allocation_(block);
+    return {};
+}
+
+Plug EndpointService::plug_of(const Allocation& allocation) const {
+    return {.netns = allocation.netns,
+            .ifname = allocation.key.ifname,
+            .host_link = allocation.host_link,
+            .mac = kernel::endpoint_mac(allocation.endpoint_id),
+            .address = allocation.address,
+            .mtu = allocation.mtu};
+}
+
+Endpoint EndpointService::endpoint_of(const Allocation& allocation, const Socket& socket) const {
+    return {.id = allocation.endpoint_id,
+            .vpc = allocation.vni,
+            .ifindex = socket.ifindex,
+            .netns_cookie = socket.netns_cookie,
+            .v4 = allocation.address,
+            .mac = kernel::endpoint_mac(allocation.endpoint_id)};
+}
+
+Reply EndpointService::wired_reply(const Allocation& allocation) const {
+    Reply reply;
+    reply.wired = {allocation.host_link, gateway_mac().text(),      kernel::endpoint_mac(allocation.endpoint_id).text(),
+                   allocation.mtu,       allocation.address.text(), gateway_address().text()};
+    return reply;
+}
+
+std::set<uint32_t> EndpointService::endpoint_ids() const {
+    std::set<uint32_t> ids;
+    for (const auto& [key, allocation] : log_.allocations()) ids.insert(allocation.endpoint_id);
+    return ids;
+}
+
+void EndpointService::adopt_one(const Allocation& allocation) {
+    const Plug plug = plug_of(allocation);
+    auto socket = allocation.confirmed ? wiring_.inspect(plug) : Result<Socket>(fail(Code::not_found, "reserved only"));
+    if (!socket && socket.error().code == Code::conflict) {
+        log::warning("attachment repaired", {{"pod", allocation.pod_namespace + "/" + allocation.pod_name},
+                                             {"difference", socket.error().message}});
+        if (const Status opened = wiring_.open(plug); opened) socket = wiring_.inspect(plug);
+    }
+    if (socket) {
+        if (const Status put = put_endpoint(tables_, endpoint_of(allocation, *socket)); !put)
+            log::error("adopt endpoint", {{"address", allocation.address.text()}, {"error", put.error().message}});
+        return;
+    }
+    if (socket.error().code != Code::not_found) {
+        log::error("attachment cannot be repaired",
+                   {{"address", allocation.address.text()}, {"error", socket.error().message}});
+        return;
+    }
+    (void)wiring_.disconnect(allocation.host_link);
+    if (const Status forgotten = forget(allocation); !forgotten)
+        log::error("release address", {{"address", allocation.address.text()}, {"error", forgotten.error().message}});
+}
+
+void EndpointService::adopt() {
+    const auto allocations = log_.allocations();  // a copy: adopting may release
+    for (const auto& [key, allocation] : allocations) adopt_one(allocation);
+    const auto links = wiring_.host_links();
+    if (!links) return log::error("list links", {{"error", links.error().message}});
+    std::set<std::string> known;
+    for (const auto& [key, allocation] : log_.allocations()) known.insert(allocation.host_link);
+    for (const std::string& link : *links)
+        if (kernel::is_pod_link_name(link) && !known.contains(link)) (void)wiring_.disconnect(link);
+}
+
+void EndpointService::collect(const std::string& tombstone_folder) {
+    if (DIR* folder = ::opendir(tombstone_folder.c_str())) {
+        while (const dirent* entry = ::readdir(folder)) {
+            if (entry->d_name[0] == '.') continue;
+            const std::string path = tombstone_folder + "/" + entry->d_name;
+            const auto text = read_file(path);
+            const auto request = text ? protocol::cni::decode_request(*text) : Result<Request>(fail(text.error()));
+            if (!request) {
+                // Half written: its writer failed and its runtime calls DEL again.
+                log::warning("tombstone not legible", {{"file", path}, {"error", request.error().message}});
+            } else if (const Answered answered = del(*request); !answered.link_to_delete.empty()) {
+                (void)wiring_.disconnect(answered.link_to_delete);
+            }
+            ::unlink(path.c_str());
+        }
+        ::closedir(folder);
+    }
+    const auto links = wiring_.host_links();
+    if (!links) return;
+    const std::set<std::string> present(links->begin(), links->end());
+    const auto allocations = log_.allocations();
+    for (const auto& [key, allocation] : allocations) {
+        if (present.contains(allocation.host_link)) continue;
+        log::info("interface is gone, address released", {{"pod", allocation.pod_namespace + "/" + allocation.pod_name},
+                                                          {"address", allocation.address.text()}});
+        (void)forget(allocation);
+    }
+}
+
+}  // namespace weft::agent

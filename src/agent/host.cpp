@@ -1,0 +1,73 @@
+#include "agent/host.h"
+
+#include <algorithm>
+
+#include "kernel/link.h"
+#include "kernel/ownership.h"
+#include "kernel/route.h"
+
+namespace weft::agent {
+
+Result<Uplink> find_uplink(const std::string& name) {
+    kernel::Netlink netlink = TRY(kernel::Netlink::open());
+    const kernel::Link link = TRY(kernel::find_link(netlink, name));
+    for (const auto& address : TRY(kernel::list_addresses(netlink, link.index)))
+        if (address.address.is_v4()) return Uplink{uint32_t(link.index), address.address, link.mac, link.mtu};
+    return fail(Code::not_found, "uplink " + name + " has no IPv4 address");
+}
+
+abi::node desired_node(const Uplink& uplink, uint32_t host_endpoint) {
+    abi::node node{};
+    node.v4 = abi::to_abi(uplink.address);
+    node.uplink_ifindex = uplink.ifindex;
+    node.host_endpoint = host_endpoint;
+    std::memcpy(node.uplink_mac, uplink.mac.bytes.data(), sizeof(node.uplink_mac));
+    return node;
+}
+
+std::vector<net::Prefix> desired_host_prefixes(const std::vector<cloud::Vpc>& vpcs) {
+    // Beside the VPCs the neighbours: service endpoints speak from there.
+    std::vector<net::Prefix> prefixes{net::Prefix::of(net::Address::v4(IDENTITY_V4), 10)};
+    for (const cloud::Vpc& vpc : vpcs) prefixes.insert(prefixes.end(), vpc.blocks.begin(), vpc.blocks.end());
+    if (const cloud::Vpc* home = cloud::default_vpc(vpcs)) prefixes.push_back(home->service_cidr);
+    std::sort(prefixes.begin(), prefixes.end());
+    prefixes.erase(std::unique(prefixes.begin(), prefixes.end()), prefixes.end());
+    return prefixes;
+}
+
+uint32_t Host::endpoint_id() const {
+    for (const auto& [id, row] : tables_.endpoint.rows())
+        if ((row.flags & abi::ENDPOINT_HOST) != 0) return id;
+    return 0;
+}
+
+Status Host::put_node_row() { return tables_.node.put(0, desired_node(uplink_, endpoint_id())); }
+
+kube::Outcome Host::reconcile() {
+    const std::vector<cloud::Vpc> vpcs = view_.all_vpcs();
+    const cloud::Vpc* home = cloud::default_vpc(vpcs);
+    const auto address = view_.host_address();
+    // Without both there is no host endpoint; the change that brings them brings us back.
+    if (home == nullptr || !address) return kube::Outcome::done();
+    return kube::Outcome::from(apply(*home, vpcs, *address));
+}
+
+Status Host::apply(const cloud::Vpc& home, const std::vector<cloud::Vpc>& vpcs, const net::Address& address) {
+    uint32_t id = endpoint_id();
+    if (id == 0) id = TRY(free_endpoint_id(tables_, reserved_ids_()));
+    const HostPlug plug{.mac = kernel::endpoint_mac(id),
+                        .address = address,
+                        .mtu = uplink_.mtu - tunnel_overhead,
+                        .prefixes = desired_host_prefixes(vpcs)};
+    const Socket socket = TRY(wiring_.ensure_host(plug));
+    TRY(put_endpoint(tables_, {.id = id,
+                               .vpc = home.vni,
+                               .ifindex = socket.ifindex,
+                               .netns_cookie = socket.netns_cookie,
+                               .v4 = address,
+                               .mac = plug.mac,
+                               .flags = abi::ENDPOINT_HOST}));
+    return put_node_row();
+}
+
+}  // namespace weft::agent

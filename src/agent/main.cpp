@@ -1,0 +1,130 @@
+#include "agent/main.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "agent/cni_ear.h"
+#include "agent/conntrack_sweep.h"
+#include "agent/reconcilers.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "http/health.h"
+#include "kernel/bpf_object.h"
+#include "kernel/cgroup.h"
+#include "kernel/cgroup_link.h"
+#include "kernel/tc.h"
+
+namespace weft::agent {
+namespace {
+
+constexpr auto sweep_period = std::chrono::seconds(15);
+
+// Maps and programs, and the socket programs on the pods' cgroup. Adopted where they are there already.
+Result<kernel::BpfObject> install_data_plane(const Options& options) {
+    TRY(kernel::mount_bpf_filesystem(options.instance.bpf_mount()));
+    kernel::BpfObject object = TRY_IN("data plane", kernel::BpfObject::install(options.instance.bpf_dir(options.node)));
+    const std::string mount = TRY(kernel::find_cgroup2());
+    const std::string pods = options.instance.pods_cgroup(options.node);
+    TRY(kernel::create_cgroup(mount, pods));
+    TRY_IN("socket programs",
+           kernel::attach_socket_programs(object, options.instance.bpf_dir(options.node), mount + "/" + pods));
+    return object;
+}
+
+Status attach_uplink(const Uplink& uplink, const kernel::BpfObject& object) {
+    kernel::Netlink netlink = TRY(kernel::Netlink::open());
+    TRY_IN("attach uplink_ingress", kernel::attach_filter(netlink, int(uplink.ifindex), kernel::Direction::ingress,
+                                                          object.program(kernel::ProgramName::uplink_ingress)));
+    return {};
+}
+
+std::string drop_lines(const kernel::NodeMaps& maps) {
+    const auto drops = kernel::read_drops(maps);
+    if (!drops) return {};
+    std::string text =
+        "# HELP weft_drops_total Packets that did not go on, by reason and place.\n# TYPE weft_drops_total counter\n";
+    std::string bytes =
+        "# HELP weft_dropped_bytes_total Bytes of those packets.\n# TYPE weft_dropped_bytes_total counter\n";
+    for (const kernel::DropCount& drop : *drops) {
+        const std::string labels =
+            fmt::format("{{reason=\"{}\",hook=\"{}\"}}", abi::drop_reason_name(drop.reason), abi::hook_name(drop.hook));
+        text += fmt::format("weft_drops_total{} {}\n", labels, drop.packets);
+        bytes += fmt::format("weft_dropped_bytes_total{} {}\n", labels, drop.bytes);
+    }
+    return text + bytes;
+}
+
+// Collectors stay for the life of the process; the maps may go before (tests): hence weak.
+void show_drops(const std::shared_ptr<kernel::BpfObject>& object) {
+    metrics::add_collector([weak = std::weak_ptr(object)]() -> std::string {
+        const auto alive = weak.lock();
+        return alive ? drop_lines(alive->maps()) : std::string();
+    });
+}
+
+void sweep_until(std::stop_token stop, kernel::NodeMaps& maps) {
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    while (!never.wait_for(lock, stop, sweep_period, [&] { return stop.stop_requested(); })) {
+        for (const auto& [name, map] :
+             {std::pair{"established", maps.ct_established.get()}, std::pair{"half_open", maps.ct_half_open.get()}}) {
+            const auto swept = sweep(*map, boot_time_s());
+            if (!swept) {
+                log::warning("conntrack sweep", {{"map", name}, {"error", swept.error().message}});
+                continue;
+            }
+            metrics::gauge("weft_conntrack_entries", {{"map", name}}, "Connections remembered.")
+                .set(int64_t(swept->left));
+            metrics::counter("weft_conntrack_expired_total", {{"map", name}}, "Entries swept.").add(swept->expired);
+        }
+    }
+}
+
+Result<AllocationLog> open_log(const Options& options) {
+    const std::string id = TRY(boot_id());
+    return AllocationLog::open(options.instance.node_run_dir(options.node) + "/allocations.log", id);
+}
+
+}  // namespace
+
+Status run(const Options& options, kube::Client& client, std::stop_token stop) {
+    const Instance& instance = options.instance;
+    TRY(make_directories(instance.node_run_dir(options.node), 0700));
+    const Uplink uplink = TRY(find_uplink(options.uplink));
+    const auto object = std::make_shared<kernel::BpfObject>(TRY(install_data_plane(options)));
+    Tables tables(object->maps());
+    TRY_IN("read maps", tables.load());
+    AllocationLog log = TRY(open_log(options));
+    const auto wiring = TRY(KernelWiring::create(object->program(kernel::ProgramName::pod_egress)));
+
+    const auto brain = kube::Brain::create(client);
+    Reconcilers reconcilers(*brain, instance, options.node, uplink, tables, log, *wiring);
+    TRY(reconcilers.host().put_node_row());
+    TRY(attach_uplink(uplink, *object));
+    show_drops(object);
+
+    const auto ear = TRY(CniEar::listen(
+        instance.agent_socket(options.node),
+        [&](const protocol::cni::Request& request, EndpointService::Respond respond) {
+            reconcilers.ask(request, std::move(respond));
+        },
+        [&](const std::string& host_link) { return wiring->disconnect(host_link); }));
+    const auto health =
+        TRY(http::serve_health(instance.node_run_dir(options.node) + "/agent.health.sock", [&]() -> Status {
+            if (!reconcilers.is_ready()) return fail(Code::unavailable, "the API has not been heard in full yet");
+            return {};
+        }));
+    std::jthread sweeper([&](std::stop_token sweep_stop) { sweep_until(sweep_stop, object->maps()); });
+    log::info("agent runs", {{"uplink", options.uplink}, {"address", uplink.address.text()}});
+    brain->run(stop);
+    return {};
+}
+
+Status run(const Options& options, std::stop_token stop) {
+    const std::unique_ptr<kube::Client> client = kube::connect(options.api);
+    return run(options, *client, stop);
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,166 @@
+#include "agent/reconcilers.h"
+
+#include "base/log.h"
+#include "base/metrics.h"
+
+namespace weft::agent {
+namespace {
+
+constexpr Duration status_retry = std::chrono::seconds(1);
+constexpr Duration collect_period = std::chrono::seconds(10);
+const kube::ObjectKey the_host{"", "host"};
+const kube::ObjectKey the_waiting{"", "waiting"};
+const kube::ObjectKey kubernetes_service{"default", "kubernetes"};
+constexpr std::string_view service_name_label = "kubernetes.io/service-name";
+
+kube::ObjectKey key_of(const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+    return (after ? after : before)->key();
+}
+
+// Of a VPC, what Services and hosts depend on; its counters change more often.
+bool is_same_network(const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+    if (!before || !after) return false;
+    const auto same = [&](json::Path path) {
+        const json::Value* a = before->find(path);
+        const json::Value* b = after->find(path);
+        return (a == nullptr && b == nullptr) || (a != nullptr && b != nullptr && *a == *b);
+    };
+    return same({"spec"}) && same({"status", "vni"});
+}
+
+}  // namespace
+
+Reconcilers::Reconcilers(kube::Brain& brain, const Instance& instance, const std::string& node, const Uplink& uplink,
+                         Tables& tables, AllocationLog& log, Wiring& wiring)
+    : brain_(brain),
+      tombstones_(protocol::cni::tombstone_folder(instance.agent_socket(node))),
+      view_(brain, node),
+      tables_(tables),
+      events_(brain.client(), "weft-agent", brain.clock()),
+      endpoints_(view_, tables, log, wiring, uplink.mtu - tunnel_overhead, brain.clock(),
+                 [this](const std::string& block) { block_queue_->add({"", block}); }),
+      host_(view_, tables, wiring, uplink, [this] { return endpoints_.endpoint_ids(); }),
+      vpcs_(view_, tables, wiring, instance, uplink.mtu - tunnel_overhead,
+            [this] { return endpoints_.endpoint_ids(); }),
+      services_(view_, tables),
+      writer_(brain.client(),
+              [this](const kube::ObjectKey& block) {
+                  brain_.post([this, block] { block_queue_->add_after(block, status_retry); });
+              }),
+      blocks_(view_, log, writer_, brain.clock()) {
+    host_queue_ = &brain.add_reconciler("host", [this](const kube::ObjectKey&) { return host_.reconcile(); });
+    vpc_queue_ = &brain.add_reconciler("vpcs", [this](const kube::ObjectKey& key) { return vpcs_.reconcile(key); });
+    service_queue_ =
+        &brain.add_reconciler("services", [this](const kube::ObjectKey& key) { return reconcile_service(key); });
+    block_queue_ =
+        &brain.add_reconciler("blocks", [this](const kube::ObjectKey& key) { return blocks_.reconcile(key); });
+    waiting_queue_ = &brain.add_reconciler("cni", [this](const kube::ObjectKey&) { return answer_waiting(); });
+    listen_to_changes();
+    brain.on_synced([this] { adopt(); });
+    brain.every(collect_period, [this] { endpoints_.collect(tombstones_); });
+}
+
+void Reconcilers::listen_to_changes() {
+    const auto look_at_waiting = [this](const kube::ObjectPtr&, const kube::ObjectPtr&) {
+        waiting_queue_->add(the_waiting);
+    };
+    for (const kube::Cache* cache : {&view_.namespaces, &view_.vpcs, &view_.vswitches, &view_.blocks, &view_.pods})
+        brain_.on_change(*cache, look_at_waiting);
+
+    brain_.on_change(view_.vpcs, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        vpc_queue_->add(key_of(before, after));
+        if (is_same_network(before, after)) return;
+        host_queue_->add(the_host);
+        look_at_services("");
+    });
+    brain_.on_change(view_.nodes, [this](const kube::ObjectPtr&, const kube::ObjectPtr&) {
+        host_queue_->add(the_host);
+        view_.vpcs.for_each([this](const kube::ObjectPtr& vpc) { vpc_queue_->add(vpc->key()); });
+        service_queue_->add(kubernetes_service);
+    });
+    brain_.on_change(view_.namespaces, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        look_at_services(key_of(before, after).name);
+    });
+    brain_.on_change(view_.services, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        service_queue_->add(key_of(before, after));
+    });
+    brain_.on_change(view_.slices, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        for (const kube::ObjectPtr& slice : {before, after})
+            if (slice) service_queue_->add({std::string(slice->ns()), std::string(slice->label(service_name_label))});
+    });
+    brain_.on_change(view_.blocks, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        block_queue_->add(key_of(before, after));
+    });
+    brain_.on_change(view_.vswitches, [this](const kube::ObjectPtr&, const kube::ObjectPtr&) {
+        for (const Block& block : view_.my_blocks()) block_queue_->add({"", block.name});
+    });
+}
+
+void Reconcilers::look_at_services(std::string_view ns) {
+    const auto look = [this](const kube::ObjectPtr& service) { service_queue_->add(service->key()); };
+    if (ns.empty()) view_.services.for_each(look);
+    else view_.services.for_each_in(ns, look);
+}
+
+// The first look: what is there already is taken over, what nobody owns any more goes. Failures are tried again by the
+// queues; only the readiness waits for a first success.
+void Reconcilers::adopt() {
+    const auto started = brain_.clock().now();
+    endpoints_.adopt();
+    endpoints_.collect(tombstones_);
+    host_.reconcile();
+    view_.vpcs.for_each([this](const kube::ObjectPtr& vpc) { vpcs_.reconcile(vpc->key()); });
+    if (const Status adopted = vpcs_.adopt(); !adopted) log::error("adopt VPCs", {{"error", adopted.error().message}});
+    if (const Status adopted = services_.adopt(); !adopted)
+        log::error("adopt Services", {{"error", adopted.error().message}});
+    remove_orphan_endpoints();
+    is_adopted_.store(true, std::memory_order_release);
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(brain_.clock().now() - started);
+    log::info("data plane agrees with the API", {{"endpoints", tables_.endpoint.rows().size()},
+                                                 {"frontends", tables_.frontends.rows().size()},
+                                                 {"took_ms", took.count()}});
+}
+
+void Reconcilers::remove_orphan_endpoints() {
+    const std::set<uint32_t> known = endpoints_.endpoint_ids();
+    std::set<uint32_t> orphans;
+    for (const auto& [id, row] : tables_.endpoint.rows())
+        if (!known.contains(id) && (row.flags & (abi::ENDPOINT_HOST | abi::ENDPOINT_SERVICE)) == 0) orphans.insert(id);
+    // Doors that lead to nobody: a crash between their removal and the endpoint's cannot leave them, an edited map can.
+    for (const auto& [key, id] : tables_.endpoints.rows())
+        if (tables_.endpoint.find(id) == nullptr) orphans.insert(id);
+    for (const auto& [key, id] : tables_.attachments.rows())
+        if (tables_.endpoint.find(id) == nullptr) orphans.insert(id);
+    for (const auto& [key, id] : tables_.netns.rows())
+        if (tables_.endpoint.find(id) == nullptr) orphans.insert(id);
+    for (const uint32_t id : orphans)
+        if (const Status removed = remove_endpoint(tables_, id); !removed)
+            log::error("remove endpoint", {{"endpoint", id}, {"error", removed.error().message}});
+}
+
+kube::Outcome Reconcilers::reconcile_service(const kube::ObjectKey& key) {
+    const kube::Outcome outcome = services_.reconcile(key);
+    if (const kube::ObjectPtr service = view_.services.get(key))
+        for (const std::string& complaint : services_.complaints(key))
+            events_.warning(*service, "NotProgrammed", complaint);
+    static metrics::Gauge& frontends = metrics::gauge("weft_frontends", {}, "Frontend rows programmed on this node.");
+    frontends.set(int64_t(tables_.frontends.rows().size()));
+    return outcome;
+}
+
+kube::Outcome Reconcilers::answer_waiting() {
+    endpoints_.expire_waiting();
+    const auto deadline = endpoints_.next_deadline();
+    if (!deadline) return kube::Outcome::done();
+    const Duration left = *deadline - brain_.clock().now();
+    return kube::Outcome::again(std::max<Duration>(left, std::chrono::milliseconds(1)));
+}
+
+void Reconcilers::ask(const protocol::cni::Request& request, EndpointService::Respond respond) {
+    brain_.post([this, request, respond = std::move(respond)]() mutable {
+        endpoints_.ask(request, std::move(respond));
+        waiting_queue_->add(the_waiting);
+    });
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,56 @@
+// ServicePlan: what one Service means in the data plane: its frontends, and the lists of backends they name. Pure.
+//
+// A list is one port of the Service as far as its policy reaches: all endpoints, or this node's only. Chosen are the
+// ready endpoints, else those that still serve while they terminate, else none (DP-1..DP-3). Every address also has a
+// row of port 0. A public address stands in VPC 0 and in the owner's VPC. An endpoint, slice or port that cannot be
+// used is left out. Source: spec/kubernetes.md §4.1, EPS-5, EPS-12; bpf/abi/service.h.
+#pragma once
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cloud/vpc.h"
+#include "kernel/abi.h"
+#include "kube/object.h"
+
+namespace weft::agent {
+
+enum class Reach : uint8_t { cluster, local };
+
+struct ListKey {
+    uint16_t port = 0;  // the Service's
+    uint8_t protocol = 0;
+    Reach reach = Reach::cluster;
+    auto operator<=>(const ListKey&) const = default;
+};
+
+struct PlannedFrontend {
+    std::optional<ListKey> list;  // none: the row of port 0
+    uint32_t flags = 0;
+    uint32_t vpc = 0;  // the owner's
+    bool operator==(const PlannedFrontend&) const = default;
+};
+
+struct ServicePlan {
+    std::map<abi::frontend_key, PlannedFrontend> frontends;
+    std::map<ListKey, std::vector<abi::backend>> lists;  // sorted, each once
+    std::vector<std::string> complaints;                 // what the user asked for and does not get
+};
+
+// How `kubernetes.default` is reached from a VPC's own Service CIDR: through the host endpoint of the default VPC.
+struct HostBackend {
+    uint32_t vpc = 0;
+    net::Address address;
+};
+
+ServicePlan plan_service(const kube::Object& service, std::span<const kube::ObjectPtr> slices, const cloud::Vpc& vpc,
+                         std::string_view node_name);
+// Every address the Service has, ClusterIPs and balancer's.
+std::vector<net::Address> service_addresses(const kube::Object& service);
+// The Service default/kubernetes: one frontend in every VPC, at its reserved address.
+ServicePlan plan_kubernetes(const kube::Object& service, std::span<const kube::ObjectPtr> slices,
+                            std::span<const cloud::Vpc> vpcs, const HostBackend& host);
+
+}  // namespace weft::agent

@@ -1,0 +1,248 @@
+#include "agent/services.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace weft::agent {
+namespace {
+
+const kube::ObjectKey kubernetes_key{"default", "kubernetes"};
+
+}  // namespace
+
+struct Services::Writes {
+    std::vector<std::pair<uint32_t, abi::backend>> backends;
+    std::vector<std::pair<abi::slot_key, uint32_t>> slots;
+    std::vector<std::pair<abi::frontend_key, abi::frontend>> frontends;
+    std::vector<abi::frontend_key> gone_frontends;
+    std::vector<abi::slot_key> gone_slots;
+    std::vector<uint32_t> gone_backends;
+};
+
+std::vector<abi::backend> arrange(const std::vector<std::optional<abi::backend>>& have,
+                                  const std::vector<abi::backend>& want) {
+    std::vector<abi::backend> fresh = want;
+    std::vector<std::optional<abi::backend>> slots = have;
+    for (auto& slot : slots) {
+        const auto stays = slot ? std::find(fresh.begin(), fresh.end(), *slot) : fresh.end();
+        if (stays == fresh.end()) slot.reset();
+        else fresh.erase(stays);
+    }
+    for (size_t i = 0; i < slots.size() && !fresh.empty(); ++i) {
+        if (slots[i]) continue;
+        slots[i] = fresh.front();
+        fresh.erase(fresh.begin());
+    }
+    for (const abi::backend& backend : fresh) slots.emplace_back(backend);
+    // Holes that are left are filled from the end, so that few slots change.
+    std::vector<abi::backend> arranged;
+    for (size_t i = 0; i < slots.size(); ++i) {
+        while (!slots.empty() && !slots.back()) slots.pop_back();
+        if (i >= slots.size()) break;
+        if (!slots[i]) {
+            slots[i] = slots.back();
+            slots.pop_back();
+        }
+        arranged.push_back(*slots[i]);
+    }
+    return arranged;
+}
+
+kube::Outcome Services::reconcile(const kube::ObjectKey& key) {
+    Result<ServicePlan> planned = plan(key);
+    // Its VPC is not known (yet): the change that brings it brings us back. What was programmed stays.
+    if (!planned && planned.error().code == Code::unavailable) return kube::Outcome::done();
+    if (!planned) return kube::Outcome::failed(planned.error());
+    return kube::Outcome::from(apply(key, std::move(*planned)));
+}
+
+Result<ServicePlan> Services::plan(const kube::ObjectKey& key) const {
+    const kube::ObjectPtr service = view_.services.get(key);
+    if (!service || service->deleting()) return ServicePlan{};
+    if (key == kubernetes_key) {
+        const std::vector<cloud::Vpc> vpcs = view_.all_vpcs();
+        const cloud::Vpc* home = cloud::default_vpc(vpcs);
+        const auto address = view_.host_address();
+        if (home == nullptr || !address) return fail(Code::unavailable, "no default VPC or host address yet");
+        return plan_kubernetes(*service, view_.slices_of(key), vpcs, {home->vni, *address});
+    }
+    const auto vpc = view_.vpc_of_namespace(key.ns);
+    if (!vpc) return fail(Code::unavailable, vpc.error().message);
+    return plan_service(*service, view_.slices_of(key), *vpc, view_.node_name);
+}
+
+Status Services::apply(const kube::ObjectKey& key, ServicePlan plan) {
+    const Programmed before = programmed_.contains(key) ? programmed_[key] : Programmed{};
+    std::erase_if(plan.frontends, [&](const auto& frontend) {
+        const auto owner = owners_.find(frontend.first);
+        const bool is_taken = owner != owners_.end() && owner->second != key;
+        if (is_taken) plan.complaints.push_back("an address and port is taken by Service " + owner->second.text());
+        return is_taken;
+    });
+
+    Programmed now;
+    now.complaints = plan.complaints;
+    Writes writes;
+    for (const auto& [list, backends] : plan.lists) {
+        const uint32_t number = number_of(plan, list, before);
+        now.numbers.emplace(list, number);
+        numbers_.insert(number);
+        plan_list(number, backends, writes);
+    }
+    for (const auto& [frontend_key, frontend] : plan.frontends) {
+        abi::frontend row{.service = 0, .slots = 0, .flags = frontend.flags, .vpc = frontend.vpc};
+        if (frontend.list) {
+            row.service = now.numbers.at(*frontend.list);
+            row.slots = uint32_t(plan.lists.at(*frontend.list).size());
+        }
+        writes.frontends.emplace_back(frontend_key, row);
+        now.frontends.insert(frontend_key);
+    }
+    for (const abi::frontend_key& gone : before.frontends)
+        if (!now.frontends.contains(gone)) writes.gone_frontends.push_back(gone);
+    for (const auto& [list, number] : before.numbers)
+        if (!now.numbers.contains(list)) plan_removal(number, writes);
+
+    // Remembered before the write: what fails half-way is then known as ours when it is tried again.
+    for (const abi::frontend_key& mine : now.frontends) owners_[mine] = key;
+    now.frontends.insert(before.frontends.begin(), before.frontends.end());
+    now.numbers.insert(before.numbers.begin(), before.numbers.end());
+    programmed_[key] = now;
+    TRY_IN("service " + key.text(), write(writes));
+
+    for (const abi::frontend_key& gone : writes.gone_frontends) {
+        owners_.erase(gone);
+        programmed_[key].frontends.erase(gone);
+    }
+    for (const auto& [list, number] : before.numbers) {
+        if (plan.lists.contains(list)) continue;
+        numbers_.erase(number);
+        programmed_[key].numbers.erase(list);
+    }
+    if (programmed_[key].frontends.empty() && programmed_[key].numbers.empty() && plan.complaints.empty())
+        programmed_.erase(key);
+    return {};
+}
+
+// As before; else as the maps have it from an earlier life; else a new one.
+uint32_t Services::number_of(const ServicePlan& plan, const ListKey& list, const Programmed& before) {
+    if (const auto found = before.numbers.find(list); found != before.numbers.end()) return found->second;
+    for (const auto& [key, frontend] : plan.frontends) {
+        if (frontend.list != list) continue;
+        const abi::frontend* row = tables_.frontends.find(key);
+        if (row != nullptr && row->service != 0 && !numbers_.contains(row->service)) return row->service;
+    }
+    if (last_number_ == 0)
+        for (const auto& [key, row] : tables_.frontends.rows()) last_number_ = std::max(last_number_, row.service);
+    do {
+        ++last_number_;
+    } while (last_number_ == 0 || numbers_.contains(last_number_) || !slots_of(last_number_).empty());
+    return last_number_;
+}
+
+std::vector<uint32_t> Services::slots_of(uint32_t number) const {
+    std::map<uint32_t, uint32_t> by_slot;
+    const auto& rows = tables_.slots.rows();
+    for (auto at = rows.lower_bound({number, 0}); at != rows.end() && at->first.service == number; ++at)
+        by_slot.emplace(at->first.slot, at->second);
+    std::vector<uint32_t> slots(by_slot.empty() ? 0 : by_slot.rbegin()->first + 1, 0);
+    for (const auto& [slot, id] : by_slot) slots[slot] = id;
+    return slots;
+}
+
+uint32_t Services::new_backend_id() {
+    if (last_backend_ == 0)
+        for (const auto& [id, row] : tables_.backends.rows()) last_backend_ = std::max(last_backend_, id);
+    do {
+        ++last_backend_;
+    } while (last_backend_ == 0 || tables_.backends.find(last_backend_) != nullptr);
+    return last_backend_;
+}
+
+void Services::plan_list(uint32_t number, const std::vector<abi::backend>& want, Writes& writes) {
+    const std::vector<uint32_t> have_ids = slots_of(number);
+    std::vector<std::optional<abi::backend>> have;
+    std::map<abi::backend, uint32_t> id_of;
+    for (const uint32_t id : have_ids) {
+        const abi::backend* backend = tables_.backends.find(id);
+        have.push_back(backend == nullptr ? std::nullopt : std::optional(*backend));
+        if (backend != nullptr) id_of.emplace(*backend, id);
+    }
+    const std::vector<abi::backend> arranged = arrange(have, want);
+    std::set<uint32_t> kept;
+    for (size_t slot = 0; slot < arranged.size(); ++slot) {
+        auto [at, is_new] = id_of.try_emplace(arranged[slot], 0);
+        if (is_new) {
+            at->second = new_backend_id();
+            writes.backends.emplace_back(at->second, arranged[slot]);
+        }
+        kept.insert(at->second);
+        writes.slots.emplace_back(abi::slot_key{number, uint32_t(slot)}, at->second);
+    }
+    for (size_t slot = arranged.size(); slot < have_ids.size(); ++slot)
+        writes.gone_slots.push_back({number, uint32_t(slot)});
+    for (const uint32_t id : have_ids)
+        if (id != 0 && !kept.contains(id)) writes.gone_backends.push_back(id);
+}
+
+void Services::plan_removal(uint32_t number, Writes& writes) const {
+    const std::vector<uint32_t> ids = slots_of(number);
+    for (size_t slot = 0; slot < ids.size(); ++slot) {
+        writes.gone_slots.push_back({number, uint32_t(slot)});
+        if (ids[slot] != 0) writes.gone_backends.push_back(ids[slot]);
+    }
+}
+
+Status Services::write(const Writes& writes) {
+    TRY(tables_.backends.put_all(writes.backends));
+    TRY(tables_.slots.put_all(writes.slots));
+    TRY(tables_.frontends.put_all(writes.frontends));
+    TRY(tables_.frontends.erase_all(writes.gone_frontends));
+    TRY(tables_.slots.erase_all(writes.gone_slots));
+    TRY(tables_.backends.erase_all(writes.gone_backends));
+    return {};
+}
+
+// For a Service that cannot be planned yet.
+std::set<net::Address> Services::addresses_of(const kube::ObjectKey& key) const {
+    std::set<net::Address> addresses;
+    if (key == kubernetes_key)
+        for (const cloud::Vpc& vpc : view_.all_vpcs()) addresses.insert(cloud::kubernetes_address(vpc));
+    else if (const kube::ObjectPtr service = view_.services.get(key))
+        for (const net::Address& address : service_addresses(*service)) addresses.insert(address);
+    return addresses;
+}
+
+Status Services::adopt() {
+    std::vector<kube::ObjectKey> keys;
+    std::set<net::Address> undecided;
+    view_.services.for_each([&](const kube::ObjectPtr& service) { keys.push_back(service->key()); });
+    for (const kube::ObjectKey& key : keys) {
+        if (Result<ServicePlan> planned = plan(key)) TRY(apply(key, std::move(*planned)));
+        else undecided.merge(addresses_of(key));
+    }
+    Writes orphans;
+    std::set<uint32_t> numbers = numbers_;
+    for (const auto& [key, row] : tables_.frontends.rows()) {
+        if (owners_.contains(key) || (row.flags & abi::FRONTEND_LOCAL) != 0) continue;
+        if (undecided.contains(abi::from_abi(key.address))) numbers.insert(row.service);
+        else orphans.gone_frontends.push_back(key);
+    }
+    std::set<uint32_t> used_backends;
+    for (const auto& [key, id] : tables_.slots.rows()) {
+        if (numbers.contains(key.service)) used_backends.insert(id);
+        else orphans.gone_slots.push_back(key);
+    }
+    for (const auto& [id, row] : tables_.backends.rows())
+        if (!used_backends.contains(id)) orphans.gone_backends.push_back(id);
+    return write(orphans);
+}
+
+const std::vector<std::string>& Services::complaints(const kube::ObjectKey& key) const {
+    static const std::vector<std::string> none;
+    const auto found = programmed_.find(key);
+    return found == programmed_.end() ? none : found->second.complaints;
+}
+
+}  // namespace weft::agent

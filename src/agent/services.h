@@ -1,0 +1,63 @@
+// Services: turns each Service and its EndpointSlices into frontends, slots and backends of the data plane.
+//
+// What a Service means is service_plan.h; here are the numbers. A list's number and a backend's id are taken over from
+// the maps after a restart, so that unchanged Services cost no write and live connections keep their entries. A backend
+// that stays keeps its slot and its id; ids are not used again soon. Order of writes: backends, slots, frontends; then
+// what goes: frontends, slots, backends. Of two Services that claim one frontend the first one keeps it. Threads: the
+// brain's. Source: bpf/abi/service.h, design.md "A Service".
+#pragma once
+#include <map>
+#include <set>
+
+#include "agent/service_plan.h"
+#include "agent/tables.h"
+#include "agent/view.h"
+
+namespace weft::agent {
+
+// Slots of a list as they should become: those that stay keep their place, holes are filled, the rest goes at the end.
+std::vector<abi::backend> arrange(const std::vector<std::optional<abi::backend>>& have,
+                                  const std::vector<abi::backend>& want);
+
+class Services {
+public:
+    Services(const View& view, Tables& tables) : view_(view), tables_(tables) {}
+
+    kube::Outcome reconcile(const kube::ObjectKey& key);
+    // Once, after the caches are in sync: every Service, then away with what none of them has. Rows of the addresses of
+    // a Service whose VPC is not known yet stay until it is.
+    Status adopt();
+
+    // What the user of this Service asked for and does not get.
+    const std::vector<std::string>& complaints(const kube::ObjectKey& key) const;
+
+private:
+    struct Programmed {
+        std::map<ListKey, uint32_t> numbers;
+        std::set<abi::frontend_key> frontends;
+        std::vector<std::string> complaints;
+    };
+
+    Result<ServicePlan> plan(const kube::ObjectKey& key) const;
+    Status apply(const kube::ObjectKey& key, ServicePlan plan);
+    uint32_t number_of(const ServicePlan& plan, const ListKey& list, const Programmed& before);
+    std::vector<uint32_t> slots_of(uint32_t number) const;
+    uint32_t new_backend_id();
+
+    std::set<net::Address> addresses_of(const kube::ObjectKey& key) const;
+
+    struct Writes;
+    void plan_list(uint32_t number, const std::vector<abi::backend>& want, Writes& writes);
+    void plan_removal(uint32_t number, Writes& writes) const;
+    Status write(const Writes& writes);
+
+    const View& view_;
+    Tables& tables_;
+    std::map<kube::ObjectKey, Programmed> programmed_;
+    std::map<abi::frontend_key, kube::ObjectKey> owners_;
+    std::set<uint32_t> numbers_;
+    uint32_t last_number_ = 0;
+    uint32_t last_backend_ = 0;
+};
+
+}  // namespace weft::agent

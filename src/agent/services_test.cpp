@@ -1,0 +1,275 @@
+#include "agent/services.h"
+
+#include "kernel/bpf_map_fake.h"
+#include "kube/fake_client.h"
+
+namespace weft::agent {
+namespace {
+
+using Backends = std::vector<abi::backend>;
+
+net::Address ip(std::string_view text) { return MUST(net::Address::parse(text)); }
+
+abi::backend backend(std::string_view address, uint16_t port = 8080, uint32_t vpc = 7) {
+    return {vpc, abi::to_abi(ip(address)), abi::to_abi_port(port), 6, 0};
+}
+
+kube::Object object(std::string_view yaml) { return kube::Object(MUST(json::parse_yaml(yaml)).at(0)); }
+
+std::vector<kube::ObjectPtr> slice(std::string_view endpoints, std::string_view ports = "[{name: http, port: 8080}]") {
+    return {std::make_shared<kube::Object>(
+        object("addressType: IPv4\nports: " + std::string(ports) + "\nendpoints: " + std::string(endpoints)))};
+}
+
+cloud::Vpc vpc(uint32_t vni = 7) {
+    cloud::Vpc vpc;
+    vpc.name = "vpc-a";
+    vpc.vni = vni;
+    vpc.service_cidr = MUST(net::Prefix::parse("172.21.0.0/20"));
+    return vpc;
+}
+
+constexpr std::string_view balanced = R"(
+metadata: {name: web, namespace: default}
+spec:
+  type: LoadBalancer
+  clusterIP: 172.21.0.20
+  ports: [{name: http, port: 80}]
+status: {loadBalancer: {ingress: [{ip: 203.0.113.10}]}})";
+
+const ListKey all{80, 6, Reach::cluster};
+const ListKey here{80, 6, Reach::local};
+
+TEST(ServicePlan, a_balancers_address_stands_outside_and_in_its_owners_vpc) {
+    const ServicePlan plan = plan_service(object(balanced), slice("[{addresses: [10.0.1.2]}]"), vpc(), "n1");
+    EXPECT_EQ(plan.frontends.size(), 6u);
+    for (const auto& [vni, address] : {std::pair{7u, "172.21.0.20"}, {0u, "203.0.113.10"}, {7u, "203.0.113.10"}}) {
+        const auto& row = plan.frontends.at(abi::frontend_key_of(vni, ip(address), 80, net::Protocol::tcp));
+        EXPECT_EQ(row.list, all);
+        EXPECT_EQ(row.vpc, 7u);
+        EXPECT_EQ(plan.frontends.at(abi::frontend_address_key(vni, ip(address))).flags,
+                  uint32_t(abi::FRONTEND_ADDRESS));
+    }
+    EXPECT_EQ(plan.lists.at(all), Backends{backend("10.0.1.2")});
+}
+
+TEST(ServicePlan, chosen_are_the_ready_else_those_that_still_serve_else_none) {
+    struct Case {
+        const char* endpoints;
+        Backends chosen;
+    };
+    const Case cases[] = {
+        {"[{addresses: [10.0.1.2]}]", {backend("10.0.1.2")}},  // no conditions: ready
+        {"[{addresses: [10.0.1.2], conditions: {ready: true}}, {addresses: [10.0.1.3], conditions: {ready: false}}]",
+         {backend("10.0.1.2")}},
+        {"[{addresses: [10.0.1.2], conditions: {ready: false, serving: true, terminating: true}}]",
+         {backend("10.0.1.2")}},
+        {"[{addresses: [10.0.1.2], conditions: {ready: false, serving: true, terminating: true}}, {addresses: "
+         "[10.0.1.3]}]",
+         {backend("10.0.1.3")}},
+        {"[{addresses: [10.0.1.2], conditions: {ready: false, serving: false, terminating: true}}]", {}},
+        {"[{addresses: [10.0.1.2], conditions: {ready: false}}]", {}},
+        {"[{addresses: [10.0.1.2], conditions: {ready: false}}, {addresses: [10.0.1.2], conditions: {ready: true}}]",
+         {backend("10.0.1.2")}},
+        {"[{addresses: [bad]}, {addresses: []}, {addresses: [10.0.1.2]}]", {backend("10.0.1.2")}},
+    };
+    for (const Case& c : cases)
+        EXPECT_EQ(plan_service(object(balanced), slice(c.endpoints), vpc(), "n1").lists.at(all), c.chosen)
+            << c.endpoints;
+}
+
+TEST(ServicePlan, local_policies_choose_this_nodes_endpoints_for_their_side_only) {
+    kube::Object service = object(balanced);
+    service.set({"spec", "externalTrafficPolicy"}, "Local");
+    const auto slices = slice("[{addresses: [10.0.1.2], nodeName: n1}, {addresses: [10.0.1.3], nodeName: n2}]");
+    const ServicePlan plan = plan_service(service, slices, vpc(), "n1");
+    EXPECT_EQ(plan.frontends.at(abi::frontend_key_of(0, ip("203.0.113.10"), 80, net::Protocol::tcp)).list, here);
+    EXPECT_EQ(plan.frontends.at(abi::frontend_key_of(7, ip("203.0.113.10"), 80, net::Protocol::tcp)).list, all);
+    EXPECT_EQ(plan.lists.at(here), Backends{backend("10.0.1.2")});
+    EXPECT_EQ(plan.lists.at(all).size(), 2u);
+}
+
+TEST(ServicePlan, headless_and_external_names_and_proxied_addresses_make_no_frontend) {
+    for (const char* spec : {"{clusterIP: None, ports: [{port: 80}]}", "{type: ExternalName, externalName: x.example}",
+                             "{clusterIP: '', ports: [{port: 80}]}"})
+        EXPECT_TRUE(plan_service(object("spec: " + std::string(spec)), {}, vpc(), "n1").frontends.empty()) << spec;
+    kube::Object proxied = object(balanced);
+    proxied.set({"status", "loadBalancer", "ingress"},
+                json::Array{json::Object{{"ip", "203.0.113.10"}, {"ipMode", "Proxy"}}});
+    EXPECT_EQ(plan_service(proxied, {}, vpc(), "n1").frontends.size(), 2u);
+}
+
+TEST(ServicePlan, ports_are_matched_by_name_and_protocol) {
+    const auto service = object(R"(spec: {clusterIP: 172.21.0.20, ports: [{name: a, port: 53, protocol: UDP},
+                                   {name: b, port: 53, protocol: TCP}, {name: c, port: 99, protocol: SCTP}]})");
+    const auto slices =
+        slice("[{addresses: [10.0.1.2]}]", "[{name: a, port: 5353, protocol: UDP}, {name: b, port: 5354}]");
+    const ServicePlan plan = plan_service(service, slices, vpc(), "n1");
+    EXPECT_EQ(abi::from_abi_port(plan.lists.at({53, 17, Reach::cluster})[0].port), 5353);
+    EXPECT_EQ(abi::from_abi_port(plan.lists.at({53, 6, Reach::cluster})[0].port), 5354);
+    EXPECT_EQ(plan.complaints.size(), 1u) << "SCTP is refused by name";
+}
+
+TEST(ServicePlan, what_cannot_be_kept_to_its_source_ranges_stays_closed_to_the_outside) {
+    kube::Object service = object(balanced);
+    service.set({"spec", "loadBalancerSourceRanges"}, json::Array{"198.51.100.0/24"});
+    const ServicePlan plan = plan_service(service, slice("[{addresses: [10.0.1.2]}]"), vpc(), "n1");
+    EXPECT_FALSE(plan.frontends.contains(abi::frontend_key_of(0, ip("203.0.113.10"), 80, net::Protocol::tcp)));
+    EXPECT_TRUE(plan.frontends.contains(abi::frontend_key_of(7, ip("203.0.113.10"), 80, net::Protocol::tcp)));
+    EXPECT_EQ(plan.complaints.size(), 1u);
+}
+
+TEST(ServicePlan, the_dns_address_belongs_to_the_service_endpoint) {
+    const auto service = object("spec: {clusterIP: 172.21.0.10, ports: [{name: dns, port: 53, protocol: UDP}]}");
+    EXPECT_TRUE(plan_service(service, {}, vpc(), "n1").frontends.empty());
+}
+
+TEST(ServicePlan, kubernetes_has_a_frontend_in_every_vpc_through_the_host) {
+    std::vector<cloud::Vpc> vpcs{vpc(7), vpc(8)};
+    const auto service =
+        object("metadata: {name: kubernetes, namespace: default}\nspec: {ports: [{name: https, port: 443}]}");
+    const ServicePlan plan = plan_kubernetes(
+        service, slice("[{addresses: [192.0.2.1]}]", "[{name: https, port: 6443}]"), vpcs, {7, ip("100.64.0.3")});
+    for (const uint32_t vni : {7u, 8u})
+        EXPECT_TRUE(plan.frontends.contains(abi::frontend_key_of(vni, ip("172.21.0.1"), 443, net::Protocol::tcp)));
+    EXPECT_EQ(plan.lists.at({443, 6, Reach::cluster}), Backends{backend("100.64.0.3", 6443, 7)});
+}
+
+TEST(Arrange, those_that_stay_keep_their_slot) {
+    const abi::backend a = backend("10.0.1.1"), b = backend("10.0.1.2"), c = backend("10.0.1.3"),
+                       d = backend("10.0.1.4");
+    EXPECT_EQ(arrange({}, {a, b}), (Backends{a, b}));
+    EXPECT_EQ(arrange({a, b, c}, {a, b, c}), (Backends{a, b, c}));
+    EXPECT_EQ(arrange({a, b, c}, {b, c}), (Backends{c, b}));
+    EXPECT_EQ(arrange({a, b, c}, {b, c, d}), (Backends{d, b, c}));
+    EXPECT_EQ(arrange({a, b, c}, {c}), (Backends{c}));
+    EXPECT_EQ(arrange({a, b}, {}), Backends{});
+    EXPECT_EQ(arrange({a, std::nullopt, c}, {a, c}), (Backends{a, c}));
+    EXPECT_EQ(arrange({a}, {a, b, c}), (Backends{a, b, c}));
+}
+
+// The whole path from objects to rows, over maps in memory.
+class ServicesScene : public ::testing::Test {
+protected:
+    ServicesScene() {
+        api.seed(R"(
+apiVersion: weft.dev/v1
+kind: VPC
+metadata: {name: vpc-a}
+spec: {cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20, default: true}
+status: {vni: 7}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: default}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default}
+spec: {clusterIP: 172.21.0.20, clusterIPs: [172.21.0.20], ports: [{name: http, port: 80}]}
+)");
+        set_endpoints("[{addresses: [10.0.1.1]}, {addresses: [10.0.1.2]}, {addresses: [10.0.1.3]}]");
+        restart();
+    }
+
+    void set_endpoints(const std::string& endpoints) {
+        const kube::ObjectKey key{"default", "web-1"};
+        (void)api.remove(kube::endpoint_slices, key);
+        api.seed(
+            "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1, namespace: default, labels: "
+            "{kubernetes.io/service-name: web}}\naddressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints: " +
+            endpoints);
+    }
+
+    // A new agent over the same maps.
+    void restart() {
+        brain = kube::Brain::create(api);
+        view = std::make_unique<View>(*brain, "n1");
+        tables = std::make_unique<Tables>(maps);
+        MUST(tables->load());
+        services = std::make_unique<Services>(*view, *tables);
+        brain->on_synced([this] { EXPECT_TRUE(services->adopt().has_value()); });
+        auto& queue =
+            brain->add_reconciler("services", [this](const kube::ObjectKey& key) { return services->reconcile(key); });
+        brain->on_change(view->services, [&queue](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+            queue.add((after ? after : before)->key());
+        });
+        brain->on_change(view->slices,
+                         [&queue](const kube::ObjectPtr&, const kube::ObjectPtr&) { queue.add({"default", "web"}); });
+        brain->run_until_idle();
+    }
+
+    abi::frontend row() const {
+        return *tables->frontends.find(abi::frontend_key_of(7, ip("172.21.0.20"), 80, net::Protocol::tcp));
+    }
+
+    std::map<std::string, uint32_t> ids() const {
+        std::map<std::string, uint32_t> ids;
+        for (uint32_t slot = 0; slot < row().slots; ++slot) {
+            const uint32_t* id = tables->slots.find({row().service, slot});
+            const abi::backend* backend = id ? tables->backends.find(*id) : nullptr;
+            ids[backend ? abi::from_abi(backend->address).text() : "missing"] = id ? *id : 0;
+        }
+        return ids;
+    }
+
+    kube::FakeClient api;
+    kernel::NodeMaps maps = kernel::fake_node_maps();
+    std::unique_ptr<kube::Brain> brain;
+    std::unique_ptr<View> view;
+    std::unique_ptr<Tables> tables;
+    std::unique_ptr<Services> services;
+};
+
+TEST_F(ServicesScene, a_restart_with_unchanged_objects_writes_nothing) {
+    EXPECT_EQ(ids().size(), 3u);
+    const uint64_t writes = maps.writes();
+    restart();
+    EXPECT_EQ(maps.writes(), writes);
+}
+
+TEST_F(ServicesScene, backends_that_stay_keep_their_ids_and_those_that_go_leave_nothing) {
+    const auto before = ids();
+    set_endpoints("[{addresses: [10.0.1.1]}, {addresses: [10.0.1.3]}, {addresses: [10.0.1.9]}]");
+    brain->run_until_idle();
+    const auto after = ids();
+    EXPECT_EQ(after.at("10.0.1.1"), before.at("10.0.1.1"));
+    EXPECT_EQ(after.at("10.0.1.3"), before.at("10.0.1.3"));
+    EXPECT_NE(after.at("10.0.1.9"), before.at("10.0.1.2")) << "an id is not used again at once";
+    EXPECT_EQ(tables->backends.rows().size(), 3u);
+    set_endpoints("[]");
+    brain->run_until_idle();
+    EXPECT_EQ(row().slots, 0u);
+    EXPECT_TRUE(tables->slots.rows().empty());
+    EXPECT_TRUE(tables->backends.rows().empty());
+}
+
+TEST_F(ServicesScene, a_deleted_service_leaves_no_row_also_when_it_went_while_the_agent_was_away) {
+    ASSERT_TRUE(api.remove(kube::services, {"default", "web"}).has_value());
+    restart();
+    EXPECT_TRUE(tables->frontends.rows().empty());
+    EXPECT_TRUE(tables->slots.rows().empty());
+    EXPECT_TRUE(tables->backends.rows().empty());
+}
+
+TEST_F(ServicesScene, a_service_whose_vpc_is_not_known_yet_keeps_its_rows_over_a_restart) {
+    ASSERT_TRUE(api.remove(kube::vpcs, {"", "vpc-a"}).has_value());
+    const uint64_t writes = maps.writes();
+    restart();
+    EXPECT_EQ(maps.writes(), writes);
+    EXPECT_EQ(ids().size(), 3u);
+}
+
+TEST_F(ServicesScene, a_failed_write_is_made_good_later) {
+    auto& backends = static_cast<kernel::FakeMap<__u32, abi::backend>&>(*maps.backends);
+    backends.failure = Error{Code::exhausted, "map is full"};
+    set_endpoints("[{addresses: [10.0.1.7]}]");
+    EXPECT_EQ(ids().size(), 3u) << "nothing changes half-way";
+    backends.failure.reset();
+    brain->run_until_idle();
+    EXPECT_EQ(ids().begin()->first, "10.0.1.7");
+    EXPECT_EQ(tables->backends.rows().size(), 1u);
+}
+
+}  // namespace
+}  // namespace weft::agent

@@ -1,0 +1,84 @@
+#include "agent/view.h"
+
+#include "cloud/annotations.h"
+
+namespace weft::agent {
+namespace {
+
+constexpr std::string_view service_name_label = "kubernetes.io/service-name";
+
+Result<net::Address> annotated_address(const View& view, std::string_view annotation) {
+    const kube::ObjectPtr node = view.nodes.get(view.node_name);
+    if (!node) return fail(Code::unavailable, "Node " + view.node_name + " is not known yet");
+    const std::string_view text = node->annotation(annotation);
+    if (text.empty())
+        return fail(Code::unavailable, "Node " + view.node_name + " has no " + std::string(annotation) + " yet");
+    return net::Address::parse(text);
+}
+
+}  // namespace
+
+View::View(kube::Brain& brain, std::string node)
+    : node_name(std::move(node)),
+      namespaces(brain.watch(kube::namespaces)),
+      vpcs(brain.watch(kube::vpcs)),
+      vswitches(brain.watch(kube::vswitches)),
+      blocks(brain.watch(kube::address_blocks)),
+      nodes(brain.watch(kube::nodes, {.field_selector = "metadata.name=" + node_name})),
+      pods(brain.watch(kube::pods, {.field_selector = "spec.nodeName=" + node_name})),
+      services(brain.watch(kube::services)),
+      slices(brain.watch(kube::endpoint_slices)) {}
+
+std::vector<cloud::Vpc> View::all_vpcs() const {
+    std::vector<cloud::Vpc> all;
+    vpcs.for_each([&](const kube::ObjectPtr& object) {
+        if (auto parsed = cloud::parse_vpc(object->body()); parsed && parsed->vni != 0)
+            all.push_back(std::move(*parsed));
+    });
+    return all;
+}
+
+Result<cloud::Vpc> View::vpc(std::string_view name) const {
+    const kube::ObjectPtr object = vpcs.get(name);
+    if (!object) return fail(Code::not_found, "VPC " + std::string(name));
+    cloud::Vpc parsed = TRY_IN("VPC " + std::string(name), cloud::parse_vpc(object->body()));
+    if (parsed.vni == 0) return fail(Code::unavailable, "VPC " + parsed.name + " has no number yet");
+    return parsed;
+}
+
+Result<cloud::Vpc> View::vpc_of_namespace(std::string_view ns) const {
+    const kube::ObjectPtr object = namespaces.get(ns);
+    if (!object) return fail(Code::not_found, "Namespace " + std::string(ns));
+    return cloud::vpc_of_namespace(object->body(), all_vpcs());
+}
+
+Result<cloud::VSwitch> View::vswitch(std::string_view name) const {
+    const kube::ObjectPtr object = vswitches.get(name);
+    if (!object) return fail(Code::not_found, "VSwitch " + std::string(name));
+    return cloud::parse_vswitch(object->body());
+}
+
+std::vector<Block> View::my_blocks() const {
+    std::vector<Block> mine;
+    blocks.for_each([&](const kube::ObjectPtr& object) {
+        if (object->string({"spec", "node"}) != node_name) return;
+        if (auto parsed = parse_block(object->body())) mine.push_back(std::move(*parsed));
+    });
+    return mine;
+}
+
+std::vector<kube::ObjectPtr> View::slices_of(const kube::ObjectKey& service) const {
+    std::vector<kube::ObjectPtr> found;
+    slices.for_each_in(service.ns, [&](const kube::ObjectPtr& slice) {
+        if (slice->label(service_name_label) == service.name) found.push_back(slice);
+    });
+    return found;
+}
+
+Result<net::Address> View::service_address() const {
+    return annotated_address(*this, cloud::service_address_annotation);
+}
+
+Result<net::Address> View::host_address() const { return annotated_address(*this, cloud::host_address_annotation); }
+
+}  // namespace weft::agent

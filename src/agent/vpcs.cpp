@@ -1,0 +1,165 @@
+#include "agent/vpcs.h"
+
+#include <algorithm>
+
+#include "base/delta.h"
+#include "base/log.h"
+#include "kernel/ownership.h"
+
+namespace weft::agent {
+namespace {
+
+// The neighbours of every node, the same in every VPC.
+net::Prefix identity_prefix() { return net::Prefix::of(net::Address::v4(IDENTITY_V4), 10); }
+
+template <class K, class V, class Match>
+std::map<K, V> rows_where(const std::map<K, V>& rows, const Match& matches) {
+    std::map<K, V> found;
+    for (const auto& [key, value] : rows)
+        if (matches(key, value)) found.emplace(key, value);
+    return found;
+}
+
+auto routes_of(const Tables& tables, uint32_t vni) {
+    return rows_where(tables.routes.rows(),
+                      [&](const abi::route_key& key, const abi::route&) { return key.table == vni; });
+}
+
+auto local_frontends_of(const Tables& tables, uint32_t vni) {
+    return rows_where(tables.frontends.rows(), [&](const abi::frontend_key& key, const abi::frontend& row) {
+        return key.vpc == VPC_OUTSIDE && row.vpc == vni && (row.flags & abi::FRONTEND_LOCAL) != 0;
+    });
+}
+
+}  // namespace
+
+std::map<abi::route_key, abi::route> desired_routes(const cloud::Vpc& vpc) {
+    std::map<abi::route_key, abi::route> routes;
+    routes[abi::route_key_of(vpc.vni, identity_prefix())] = {abi::ROUTE_LOCAL, 0};
+    for (const net::Prefix& block : vpc.blocks) routes[abi::route_key_of(vpc.vni, block)] = {abi::ROUTE_LOCAL, 0};
+    routes[abi::route_key_of(vpc.vni, vpc.service_cidr)] = {abi::ROUTE_SERVICES, 0};
+    return routes;
+}
+
+std::vector<net::Address> ingress_addresses(const json::Value& vpc) {
+    std::vector<net::Address> addresses;
+    if (const json::Object* by_class = json::find_object(vpc, {"status", "ingressAddresses"})) {
+        for (const auto& [name, value] : *by_class) {
+            if (!value.is_string()) continue;
+            if (const auto address = net::Address::parse(json::view(value.get_string()))) addresses.push_back(*address);
+        }
+    }
+    std::sort(addresses.begin(), addresses.end());
+    addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+    return addresses;
+}
+
+std::map<abi::frontend_key, abi::frontend> desired_local_frontends(uint32_t vni,
+                                                                   const std::vector<net::Address>& addresses) {
+    std::map<abi::frontend_key, abi::frontend> rows;
+    for (const net::Address& address : addresses) {
+        rows[abi::frontend_address_key(VPC_OUTSIDE, address)] = {0, 0, abi::FRONTEND_ADDRESS | abi::FRONTEND_LOCAL,
+                                                                 vni};
+        for (const uint16_t port : ingress_ports)
+            rows[abi::frontend_key_of(VPC_OUTSIDE, address, port, net::Protocol::tcp)] = {0, 0, abi::FRONTEND_LOCAL,
+                                                                                          vni};
+    }
+    return rows;
+}
+
+uint32_t find_endpoint(const Tables& tables, uint32_t flag, uint32_t vni) {
+    for (const auto& [id, row] : tables.endpoint.rows())
+        if ((row.flags & flag) != 0 && row.vpc == vni) return id;
+    return 0;
+}
+
+kube::Outcome Vpcs::reconcile(const kube::ObjectKey& key) {
+    const auto vpc = view_.vpc(key.name);
+    if (vpc) {
+        numbers_[key.name] = vpc->vni;
+        const kube::ObjectPtr object = view_.vpcs.get(key.name);
+        return kube::Outcome::from(apply(*vpc, object->body()));
+    }
+    // Gone, or not legible any more: the first is removed, the second stays as it was.
+    const auto known = numbers_.find(key.name);
+    if (view_.vpcs.get(key.name) || known == numbers_.end()) return kube::Outcome::done();
+    const Status removed = remove(known->second);
+    if (removed) numbers_.erase(known);
+    return kube::Outcome::from(removed);
+}
+
+Status Vpcs::apply(const cloud::Vpc& vpc, const json::Value& object) {
+    const std::vector<net::Address> public_addresses = ingress_addresses(object);
+    std::vector<net::Address> locals = public_addresses;
+    locals.push_back(cloud::dns_address(vpc));
+    TRY_IN("routes", tables_.routes.apply(diff(routes_of(tables_, vpc.vni), desired_routes(vpc))));
+    TRY_IN("service endpoint", apply_service_endpoint(vpc, locals));
+    const auto want = desired_local_frontends(vpc.vni, public_addresses);
+    TRY_IN("frontends", tables_.frontends.apply(diff(local_frontends_of(tables_, vpc.vni), want)));
+    return {};
+}
+
+Status Vpcs::apply_service_endpoint(const cloud::Vpc& vpc, const std::vector<net::Address>& locals) {
+    const auto address = view_.service_address();
+    if (!address) return {};  // the Node's annotation brings us back
+    uint32_t id = find_endpoint(tables_, abi::ENDPOINT_SERVICE, vpc.vni);
+    if (id == 0) id = TRY(free_endpoint_id(tables_, reserved_ids_()));
+    const std::string name = instance_.vpc_netns(view_.node_name, vpc.vni);
+    TRY(wiring_.ensure_service_netns(name, locals));
+    const Plug plug{.netns = Instance::netns_path(name),
+                    .ifname = std::string(kernel::pod_interface),
+                    .host_link = kernel::service_link_name(vpc.vni),
+                    .mac = kernel::endpoint_mac(id),
+                    .address = *address,
+                    .mtu = mtu_};
+    auto socket = wiring_.inspect(plug);
+    const bool is_new = !socket && socket.error().code == Code::not_found;
+    if (is_new) {
+        TRY(wiring_.disconnect(plug.host_link));  // its other end was in a namespace that is gone
+        socket = wiring_.connect(plug);
+        if (!socket) return fail(socket.error());
+    }
+    const auto row = [&](const Socket& at) {
+        return Endpoint{.id = id,
+                        .vpc = vpc.vni,
+                        .ifindex = at.ifindex,
+                        .netns_cookie = at.netns_cookie,
+                        .v4 = *address,
+                        .local_addresses = locals,
+                        .mac = plug.mac,
+                        .flags = abi::ENDPOINT_SERVICE};
+    };
+    if (socket) TRY(put_endpoint(tables_, row(*socket)));
+    if (is_new || !socket) TRY(wiring_.open(plug));
+    if (!socket) TRY(put_endpoint(tables_, row(TRY(wiring_.inspect(plug)))));
+    return {};
+}
+
+Status Vpcs::remove(uint32_t vni) {
+    std::vector<abi::frontend_key> frontends;
+    for (const auto& [key, row] : local_frontends_of(tables_, vni)) frontends.push_back(key);
+    TRY(tables_.frontends.erase_all(frontends));
+    if (const uint32_t id = find_endpoint(tables_, abi::ENDPOINT_SERVICE, vni); id != 0)
+        TRY(remove_endpoint(tables_, id));
+    std::vector<abi::route_key> routes;
+    for (const auto& [key, row] : routes_of(tables_, vni)) routes.push_back(key);
+    TRY(tables_.routes.erase_all(routes));
+    TRY(wiring_.disconnect(kernel::service_link_name(vni)));
+    return wiring_.remove_netns(instance_.vpc_netns(view_.node_name, vni));
+}
+
+Status Vpcs::adopt() {
+    std::set<uint32_t> living;
+    for (const cloud::Vpc& vpc : view_.all_vpcs()) living.insert(vpc.vni);
+    // A VPC that is there but not legible keeps everything: which number is its own cannot be told.
+    if (living.size() != view_.vpcs.size()) return {};
+    std::set<uint32_t> traces;
+    for (const auto& [key, row] : tables_.routes.rows()) traces.insert(key.table);
+    for (const auto& [id, row] : tables_.endpoint.rows())
+        if ((row.flags & abi::ENDPOINT_SERVICE) != 0) traces.insert(row.vpc);
+    for (const uint32_t vni : traces)
+        if (!living.contains(vni)) TRY(remove(vni));
+    return {};
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,345 @@
+#include "apiserver/validate.h"
+
+#include "apiserver/kinds_testing.h"
+
+namespace weft::apiserver {
+namespace {
+
+struct Case {
+    std::string_view name, spec, expected;  // expected: a part of the errors, "" = valid
+};
+
+std::string service(std::string_view spec) {
+    return fmt::format("{{apiVersion: v1, kind: Service, metadata: {{name: web, namespace: default}}, spec: {}}}",
+                       spec);
+}
+
+void check(std::string (*frame)(std::string_view), std::span<const Case> cases) {
+    for (const Case& one : cases) {
+        const std::string errors = create_errors(frame(one.spec));
+        if (one.expected.empty()) {
+            EXPECT_EQ(errors, "") << one.name;
+        } else {
+            EXPECT_NE(errors.find(one.expected), std::string::npos) << one.name << "\n" << errors;
+        }
+    }
+}
+
+TEST(Validate, ServiceRules) {
+    const Case cases[] = {
+        {"plain", "{selector: {app: web}, ports: [{port: 80}]}", ""},
+        {"SVC-21", "{selector: {app: web}}", "spec.ports: Required value"},
+        {"SVC-21 headless", "{clusterIP: None}", ""},
+        {"SVC-22 name", "{ports: [{port: 80}, {port: 81, name: b}]}", "spec.ports[0].name: Required value"},
+        {"SVC-22 twice", "{ports: [{port: 80, name: a}, {port: 81, name: a}]}",
+         "spec.ports[1].name: Duplicate value: \"a\""},
+        {"SVC-23", "{ports: [{port: 70000}]}",
+         "spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive"},
+        {"SVC-24", "{ports: [{port: 80, protocol: ICMP}]}",
+         "spec.ports[0].protocol: Unsupported value: \"ICMP\": supported values: \"TCP\", \"UDP\", \"SCTP\""},
+        {"SVC-25", "{ports: [{port: 80, targetPort: Bad_Name}]}", "spec.ports[0].targetPort: Invalid value"},
+        {"SVC-26", "{ports: [{port: 80, appProtocol: 'a b'}]}", "spec.ports[0].appProtocol: Invalid value"},
+        {"SVC-27 two protocols", "{ports: [{port: 53, name: a}, {port: 53, name: b, protocol: UDP}]}", ""},
+        {"SVC-27 same", "{ports: [{port: 53, name: a}, {port: 53, name: b}]}",
+         "Duplicate value: {\"port\":53,\"protocol\":\"TCP\"}"},
+        {"SVC-28", "{ports: [{port: 80, nodePort: 30100}]}",
+         "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"},
+        {"SVC-29", "{type: LoadBalancer, clusterIP: None, ports: [{port: 80}]}",
+         "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for LoadBalancer services"},
+        {"SVC-30", "{type: ExternalName, externalName: a.example.com.}", ""},
+        {"SVC-30 required", "{type: ExternalName}", "spec.externalName: Required value"},
+        {"SVC-30 ip", "{type: ExternalName, externalName: a, clusterIP: 10.0.0.1}",
+         "spec.clusterIPs: Forbidden: may not be set for ExternalName services"},
+        {"SVC-31", "{selector: {a: 'b c'}, ports: [{port: 80}]}", "spec.selector: Invalid value: \"b c\""},
+        {"SVC-32",
+         "{sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 0}}, ports: [{port: 80}]}",
+         "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0"},
+        {"SVC-33", "{externalIPs: [127.0.0.1], ports: [{port: 80}]}",
+         "spec.externalIPs[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range"},
+        {"SVC-34", "{loadBalancerSourceRanges: [10.0.0.0/8], ports: [{port: 80}]}",
+         "spec.loadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'"},
+        {"SVC-34 spaces", "{type: LoadBalancer, loadBalancerSourceRanges: [' 10.0.0.0/8 '], ports: [{port: 80}]}", ""},
+        {"SVC-35", "{loadBalancerClass: a/b, ports: [{port: 80}]}",
+         "spec.loadBalancerClass: Forbidden: may only be used when"},
+        {"SVC-36", "{allocateLoadBalancerNodePorts: true, ports: [{port: 80}]}",
+         "spec.allocateLoadBalancerNodePorts: Forbidden"},
+        {"SVC-37", "{externalTrafficPolicy: Local, ports: [{port: 80}]}",
+         "spec.externalTrafficPolicy: Forbidden: may only be set for externally-accessible services"},
+        {"SVC-38", "{type: LoadBalancer, healthCheckNodePort: 30000, ports: [{port: 80}]}",
+         "spec.healthCheckNodePort: Forbidden"},
+        {"SVC-40", "{trafficDistribution: Near, ports: [{port: 80}]}", "spec.trafficDistribution: Unsupported value"},
+        {"SVC-42", "{clusterIP: 10.0.0.1, clusterIPs: [10.0.0.2], ports: [{port: 80}]}",
+         "first value must match `clusterIP`"},
+        {"SVC-42 bad", "{clusterIP: 10.0.0.300, ports: [{port: 80}]}",
+         "spec.clusterIPs[0]: Invalid value: \"10.0.0.300\""},
+        {"SVC-60", "{ipFamilyPolicy: Both, ports: [{port: 80}]}", "spec.ipFamilyPolicy: Unsupported value"},
+        {"SVC-64", "{ipFamilyPolicy: RequireDualStack, ports: [{port: 80}]}",
+         "this cluster is not configured for dual-stack"},
+        {"SVC-65", "{ipFamilies: [IPv6], ports: [{port: 80}]}", "not configured on this cluster"},
+        {"wrong type", "{ports: 80}", "spec.ports: Invalid value: 80: must be of type array"},
+    };
+    check(service, cases);
+    EXPECT_NE(create_errors(
+                  "{apiVersion: v1, kind: Service, metadata: {name: Web, namespace: a}, spec: {ports: [{port: 1}]}}")
+                  .find("metadata.name: Invalid value: \"Web\": a lowercase RFC 1123 label"),
+              std::string::npos);
+}
+
+TEST(Validate, ServiceUpdates) {
+    json::Value stored = taken(service("{ports: [{port: 80}]}"));
+    json::set(stored, {"spec", "clusterIP"}, "10.0.0.5");
+    json::set(stored, {"spec", "clusterIPs"}, json::Array{"10.0.0.5"});
+    const auto update = [&](std::string_view spec, json::Value* result = nullptr) {
+        json::Value wish = taken(service(spec));
+        prepare_update(kind_of(wish), wish, stored, Part::main);
+        if (result != nullptr) *result = wish;
+        return lines(validate_update(kind_of(wish), wish, stored, Part::main));
+    };
+    json::Value wish;
+    EXPECT_EQ(update("{ports: [{port: 81}]}", &wish), "") << "SVC-46";
+    EXPECT_EQ(json::find_string(wish, {"spec", "clusterIP"}), "10.0.0.5");
+    EXPECT_EQ(update("{clusterIP: 10.0.0.6, ports: [{port: 80}]}"),
+              "spec.clusterIPs[0]: Invalid value: \"10.0.0.6\": field is immutable\n")
+        << "SVC-45";
+    EXPECT_EQ(update("{type: ExternalName, externalName: a.b, clusterIP: 10.0.0.5}", &wish), "") << "SVC-47";
+    EXPECT_FALSE(json::has(wish, {"spec", "clusterIP"}));
+    json::set(stored, {"spec", "type"}, "NodePort");
+    json::set(stored, {"spec", "ports"},
+              json::Array{json::Object{{"port", 80}, {"protocol", "TCP"}, {"nodePort", 30100}}});
+    EXPECT_EQ(update("{type: NodePort, ports: [{port: 80}]}", &wish), "") << "SVC-46: nodePort is kept";
+    EXPECT_EQ(json::find_int(wish.at("spec").at("ports").at(0), {"nodePort"}), 30100);
+    EXPECT_EQ(update("{type: ClusterIP, ports: [{port: 80, nodePort: 30100}]}", &wish), "")
+        << "SVC-47: repeated, so released";
+    EXPECT_NE(update("{type: ClusterIP, ports: [{port: 80, nodePort: 30101}]}"), "")
+        << "SVC-47: written anew, so refused";
+}
+
+std::string pod(std::string_view spec) {
+    return fmt::format("{{apiVersion: v1, kind: Pod, metadata: {{name: p, namespace: a}}, spec: {}}}", spec);
+}
+
+TEST(Validate, PodRules) {
+    const Case cases[] = {
+        {"plain", "{containers: [{name: a, image: x}]}", ""},
+        {"no containers", "{containers: []}", "spec.containers: Required value"},
+        {"absent containers", "{}", "spec.containers: Required value"},
+        {"no image", "{containers: [{name: a}]}", "spec.containers[0].image: Required value"},
+        {"name", "{containers: [{name: A, image: x}]}", "spec.containers[0].name: Invalid value: \"A\""},
+        {"same name", "{containers: [{name: a, image: x}, {name: a, image: y}]}",
+         "spec.containers[1].name: Duplicate value: \"a\""},
+        {"same as init", "{initContainers: [{name: a, image: x}], containers: [{name: a, image: y}]}",
+         "spec.containers[0].name: Duplicate value: \"a\""},
+        {"mount", "{containers: [{name: a, image: x, volumeMounts: [{name: v, mountPath: /v}]}]}",
+         "spec.containers[0].volumeMounts[0].name: Not found: \"v\""},
+        {"probe", "{containers: [{name: a, image: x, livenessProbe: {periodSeconds: 5}}]}",
+         "spec.containers[0].livenessProbe: Required value: must specify a handler type"},
+        {"policy", "{restartPolicy: Sometimes, containers: [{name: a, image: x}]}",
+         "spec.restartPolicy: Unsupported value"},
+        {"port", "{containers: [{name: a, image: x, ports: [{containerPort: 0}]}]}",
+         "spec.containers[0].ports[0].containerPort"},
+        {"quantity", "{containers: [{name: a, image: x, resources: {limits: {cpu: lots}}}]}",
+         "spec.containers[0].resources.limits[cpu]: Invalid value: \"lots\""},
+    };
+    check(pod, cases);
+    const json::Value stored = taken(pod("{containers: [{name: a, image: x}]}"));
+    json::Value wish = stored;
+    json::set(wish, {"spec", "nodeName"}, "node-1");
+    wish.at("spec").at("containers").at(0).get_object()["image"] = "y";
+    EXPECT_EQ(lines(validate_update(kind_of(wish), wish, stored, Part::main)), "") << "binding and a new image";
+    json::set(wish, {"spec", "hostname"}, "h");
+    EXPECT_NE(lines(validate_update(kind_of(wish), wish, stored, Part::main))
+                  .find("spec: Forbidden: pod updates may not change"),
+              std::string::npos);
+}
+
+std::string deployment(std::string_view spec) {
+    return fmt::format("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d, namespace: a}}, spec: {}}}",
+                       spec);
+}
+
+TEST(Validate, DeploymentRules) {
+    const Case cases[] = {
+        {"plain",
+         "{selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, "
+         "image: x}]}}}",
+         ""},
+        {"mismatch",
+         "{selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: c}}, spec: {containers: [{name: a, "
+         "image: x}]}}}",
+         "spec.template.metadata.labels: Invalid value: {\"a\":\"c\"}: `selector` does not match template `labels`"},
+        {"no selector", "{template: {spec: {containers: [{name: a, image: x}]}}}", "spec.selector: Required value"},
+        {"negative",
+         "{replicas: -1, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: "
+         "[{name: a, image: x}]}}}",
+         "spec.replicas: Invalid value: -1: must be greater than or equal to 0"},
+        {"inside",
+         "{selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a}]}}}",
+         "spec.template.spec.containers[0].image: Required value"},
+    };
+    check(deployment, cases);
+    const json::Value stored = taken(deployment(cases[0].spec));
+    EXPECT_EQ(json::find_string(stored, {"spec", "strategy", "rollingUpdate", "maxSurge"}), "25%");
+    json::Value wish = stored;
+    json::set(wish, {"spec", "selector", "matchLabels", "a"}, "z");
+    json::set(wish, {"spec", "template", "metadata", "labels", "a"}, "z");
+    EXPECT_NE(lines(validate_update(kind_of(wish), wish, stored, Part::main)).find("field is immutable"),
+              std::string::npos);
+}
+
+std::string slice(std::string_view rest) {
+    return fmt::format(
+        "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: s, namespace: a}}, {}}}", rest);
+}
+
+TEST(Validate, EndpointSliceRules) {
+    const Case cases[] = {
+        {"plain", "addressType: IPv4, endpoints: [{addresses: [10.0.0.1]}], ports: [{port: 80}]", ""},
+        {"EPS-2 family", "addressType: IPv4, endpoints: [{addresses: ['fd00::1']}]",
+         "endpoints[0].addresses[0]: Invalid value"},
+        {"EPS-2 loopback", "addressType: IPv4, endpoints: [{addresses: [127.0.0.1]}]",
+         "may not be in the loopback range"},
+        {"EPS-2 type", "addressType: IPX, endpoints: []", "addressType: Unsupported value: \"IPX\""},
+        {"EPS-3", "addressType: IPv4, endpoints: [], ports: [{port: 1}, {port: 2}]",
+         "ports[1].name: Duplicate value: \"\""},
+        {"EPS-4", "addressType: IPv4, endpoints: [{addresses: [10.0.0.1], hostname: A}]",
+         "endpoints[0].hostname: Invalid value"},
+        {"EPS-4 topology", "addressType: IPv4, endpoints: [{addresses: [10.0.0.1], deprecatedTopology: {a: b}}]",
+         "endpoints[0].deprecatedTopology: Forbidden"},
+    };
+    check(slice, cases);
+    json::Value many = taken(slice("addressType: IPv4, endpoints: []"));
+    many.get_object()["endpoints"] = json::Array(1001, json::Object{{"addresses", json::Array{"10.0.0.1"}}});
+    EXPECT_NE(
+        lines(validate_create(kind_of(many), many)).find("endpoints: Too many: 1001: must have at most 1000 items"),
+        std::string::npos)
+        << "EPS-1";
+}
+
+std::string ingress(std::string_view spec) {
+    return fmt::format(
+        "{{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {{name: i, namespace: a}}, spec: {}}}", spec);
+}
+
+TEST(Validate, IngressRules) {
+    const Case cases[] = {
+        {"plain",
+         "{rules: [{host: a.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: s, port: "
+         "{number: 80}}}}]}}]}",
+         ""},
+        {"ING-1", "{}", "either `defaultBackend` or `rules` must be specified"},
+        {"ING-2", "{rules: [{host: 10.0.0.1}]}",
+         "spec.rules[0].host: Invalid value: \"10.0.0.1\": must be a DNS name, not an IP address"},
+        {"ING-2 wildcard", "{rules: [{host: '*.example.com'}]}", ""},
+        {"ING-3", "{rules: [{http: {paths: [{path: /, backend: {service: {name: s, port: {number: 80}}}}]}}]}",
+         "spec.rules[0].http.paths[0].pathType: Required value"},
+        {"ING-4",
+         "{rules: [{http: {paths: [{path: a, pathType: Exact, backend: {service: {name: s, port: {number: 80}}}}]}}]}",
+         "must be an absolute path"},
+        {"ING-4 double",
+         "{rules: [{http: {paths: [{path: /a//b, pathType: Exact, backend: {service: {name: s, port: {number: "
+         "80}}}}]}}]}",
+         "must not contain '//'"},
+        {"ING-5", "{defaultBackend: {service: {name: s}}}",
+         "spec.defaultBackend.service: Required value: port name or number is required"},
+        {"ING-5 both", "{defaultBackend: {service: {name: s, port: {number: 1}}, resource: {kind: K, name: n}}}",
+         "cannot set both resource and service backends"},
+        {"ING-8", "{ingressClassName: A, defaultBackend: {service: {name: s, port: {number: 1}}}}",
+         "spec.ingressClassName: Invalid value"},
+    };
+    check(ingress, cases);
+}
+
+std::string vpc(std::string_view spec) {
+    return fmt::format("{{apiVersion: weft.dev/v1, kind: VPC, metadata: {{name: v}}, spec: {}}}", spec);
+}
+
+TEST(Validate, VpcAndVSwitchRules) {
+    const Case cases[] = {
+        {"plain", "{cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20}", ""},
+        {"required", "{cidrBlock: 10.0.0.0/16}", "spec.serviceCIDR: Required value"},
+        {"mask", "{cidrBlock: 10.0.0.0/29, serviceCIDR: 172.21.0.0/20}",
+         "spec.cidrBlock: Invalid value: \"10.0.0.0/29\""},
+        {"host bits", "{cidrBlock: 10.0.0.1/16, serviceCIDR: 172.21.0.0/20}",
+         "spec.cidrBlock: Invalid value: \"10.0.0.1/16\""},
+        {"forbidden", "{cidrBlock: 100.64.0.0/16, serviceCIDR: 172.21.0.0/20}",
+         "must not overlap the reserved block 100.64.0.0/10"},
+        {"overlap", "{cidrBlock: 10.0.0.0/16, serviceCIDR: 10.0.16.0/20}",
+         "spec.serviceCIDR: Invalid value: \"10.0.16.0/20\": must not overlap spec.cidrBlock (10.0.0.0/16)"},
+        {"vni", "{cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20, vni: 16777216}",
+         "spec.vni: Invalid value: 16777216"},
+    };
+    check(vpc, cases);
+    const json::Value stored = taken(vpc("{cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20, vni: 7}"));
+    json::Value wish = taken(vpc("{cidrBlock: 10.0.0.0/15, serviceCIDR: 172.22.0.0/20}"));
+    EXPECT_EQ(lines(validate_update(kind_of(wish), wish, stored, Part::main)),
+              "spec.vni: Invalid value: null: field is immutable\n"
+              "spec.serviceCIDR: Invalid value: \"172.22.0.0/20\": field is immutable\n");
+    const std::string_view vswitch =
+        "{apiVersion: weft.dev/v1, kind: VSwitch, metadata: {name: s}, spec: {vpc: v, zone: z, cidrBlock: "
+        "10.0.0.0/24}}";
+    EXPECT_EQ(create_errors(vswitch), "");
+    const json::Value before = taken(vswitch);
+    json::Value after = before;
+    json::set(after, {"spec", "zone"}, "y");
+    EXPECT_EQ(lines(validate_update(kind_of(after), after, before, Part::main)),
+              "spec.zone: Invalid value: \"y\": field is immutable\n");
+}
+
+TEST(Validate, SecurityGroupRules) {
+    const auto group = [](std::string_view spec) {
+        return fmt::format("{{apiVersion: weft.dev/v1, kind: SecurityGroup, metadata: {{name: g}}, spec: {}}}", spec);
+    };
+    EXPECT_EQ(create_errors(
+                  group("{vpc: v, rules: [{direction: ingress, protocol: tcp, portRange: 80/80, cidr: 0.0.0.0/0}]}")),
+              "");
+    EXPECT_NE(create_errors(
+                  group("{vpc: v, rules: [{direction: ingress, protocol: tcp, portRange: 90/80, cidr: 0.0.0.0/0}]}"))
+                  .find("spec.rules[0].portRange"),
+              std::string::npos);
+    EXPECT_NE(create_errors(group("{vpc: v, rules: [{direction: ingress, protocol: icmp}]}"))
+                  .find("cidr or securityGroup is required"),
+              std::string::npos);
+}
+
+TEST(Validate, MetadataRules) {
+    const auto map = [](std::string_view metadata) {
+        return create_errors(fmt::format("{{apiVersion: v1, kind: ConfigMap, metadata: {}}}", metadata));
+    };
+    const std::pair<std::string_view, std::string_view> cases[] = {
+        {"{name: a.b, namespace: x, labels: {a/b: c, d: ''}, annotations: {Example.com/B: anything goes}}", ""},
+        {"{namespace: x}", "metadata.name: Required value: name or generateName is required"},  // API-32
+        {"{name: A_b, namespace: x}",
+         "metadata.name: Invalid value: \"A_b\": a lowercase RFC 1123 subdomain"},  // API-33
+        {"{name: a, namespace: x, labels: {a b: c}}",
+         "metadata.labels: Invalid value: \"a b\": name part must"},  // API-36
+        {"{name: a, namespace: x, labels: {a: b/c}}",
+         "metadata.labels: Invalid value: \"b/c\": a valid label must"},  // API-36
+        {"{name: a, namespace: x, annotations: {a/b/c: d}}",
+         "metadata.annotations: Invalid value: \"a/b/c\""},                                           // API-36
+        {"{name: a, namespace: x, finalizers: [orphan, foregroundDeletion]}", "cannot be both set"},  // API-39
+        {"{name: a, namespace: x, ownerReferences: [{kind: K, name: n, uid: u}]}",
+         "metadata.ownerReferences[0].apiVersion: Required value"},  // API-38
+        {"{name: a, namespace: x, ownerReferences: [{apiVersion: v1, kind: K, name: n, uid: u, controller: true}, "
+         "{apiVersion: v1, kind: K, name: m, uid: w, controller: true}]}",
+         "Only one reference can have Controller set to true"},
+    };
+    for (const auto& [metadata, expected] : cases) {
+        const std::string errors = map(metadata);
+        EXPECT_TRUE(expected.empty() ? errors.empty() : errors.find(expected) != errors.npos) << metadata << "\n"
+                                                                                              << errors;
+    }
+    json::Value stored =
+        taken("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: x, finalizers: [a/b]}}");
+    json::set(stored, {"metadata", "deletionTimestamp"}, "2026-11-24T00:00:00Z");
+    json::Value wish = stored;
+    json::set(wish, {"metadata", "finalizers"}, json::Array{"a/b", "c/d"});
+    EXPECT_EQ(
+        lines(validate_update(kind_of(wish), wish, stored, Part::main)),
+        "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new "
+        "finalizers [\"c/d\"]\n");
+    const Refusal refusal = invalid(kind_of(wish), "a", {required("x"), invalid_value("y", int64_t(5), "is wrong")});
+    EXPECT_EQ(refusal.message, "ConfigMap \"a\" is invalid: [x: Required value, y: Invalid value: 5: is wrong]");
+}
+
+}  // namespace
+}  // namespace weft::apiserver

@@ -1,0 +1,32 @@
+// Verbs: one function per `weft` verb; each prints for a person, returns the exit code, and keeps its arguments in a struct.
+// The thin Kubernetes verbs (apply, get, delete, logs, exec) serve machines without kubectl. Source: design.md §2, issue 3.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "cli/context.h"
+
+namespace weft::cli {
+
+struct UpArgs {
+    std::string self_binary;
+    std::string examples;      // folder with world.yaml and hello/; "" = do not apply or prove anything
+    std::vector<std::string> nodes;  // "name=zone[+zone]"; default node-1=cn-local-a+cn-local-b
+    std::string dns_upstream;
+    bool detach_only = false;  // start, wait until ready, prove nothing
+};
+int up(const Common& common, const UpArgs& args);
+int supervise(const Common& common, const UpArgs& args);  // what `up` leaves running
+
+int down(const Common& common, bool purge);
+int status(const Common& common);
+int drops(const Common& common, bool follow);
+
+int apply(const Common& common, const std::vector<std::string>& files);
+int get(const Common& common, const std::string& what, const std::string& name, bool all_namespaces);
+int remove(const Common& common, const std::vector<std::string>& files, const std::string& what, const std::string& name);
+int logs(const Common& common, const std::string& pod, const std::string& container, bool follow, int64_t tail);
+// A place of the instance ("internet", a node), else a pod of the namespace.
+int exec(const Common& common, const std::string& where, const std::string& container, const std::vector<std::string>& argv);
+
+}  // namespace weft::cli

@@ -1,0 +1,29 @@
+// Processes: one function per long-running process of the binary; each builds its options from the command line, runs
+// until SIGTERM, and returns the exit code.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace weft::cmd {
+
+struct ProcessArgs {
+    std::string instance;
+    std::string node;
+    std::string zones;         // runtime: "cn-local-a,cn-local-b"
+    std::string cni_binary;    // runtime
+    std::string self_binary;
+    std::string dns_upstream;  // keeper, dns
+};
+
+int apiserver(const ProcessArgs& args);
+int controller(const ProcessArgs& args);
+int agent(const ProcessArgs& args);
+int keeper(const ProcessArgs& args);
+int runtime(const ProcessArgs& args);
+int alb(const ProcessArgs& args);
+int dns(const ProcessArgs& args);
+
+// Blocked in every thread from the start, so that the one waiting thread gets them.
+void block_stop_signals();
+
+}  // namespace weft::cmd

@@ -1,0 +1,95 @@
+// AddressBlock: lends pieces of a vSwitch to nodes as cloud/ipam.h plans it, and asks empty ones back. Looks at one
+// vSwitch at a time, because what one node is lent another cannot have.
+#include "base/log.h"
+#include "cloud/annotations.h"
+#include "controller/reconcilers.h"
+
+namespace weft::controller {
+namespace {
+
+using kube::Object;
+using kube::ObjectKey;
+using kube::ObjectPtr;
+using kube::Outcome;
+
+Object new_block(const cloud::VSwitch& vswitch, const cloud::LeasePlan::Lease& lease) {
+    Object block = Object::of(kube::address_blocks, {"", cloud::block_name(vswitch.name, lease.cidr.address)});
+    block.add_finalizer(cloud::block_finalizer);
+    block.set({"spec"},
+              json::Object{
+                  {"vpc", vswitch.vpc}, {"vSwitch", vswitch.name}, {"cidr", lease.cidr.text()}, {"node", lease.node}});
+    return block;
+}
+
+// Ends the life of blocks that were asked back and are free, and of those whose node is gone: no agent will ever hand
+// them back, and nothing there uses them any more.
+Status reclaim(World& world, std::string_view vswitch) {
+    std::vector<ObjectPtr> blocks;
+    world.address_blocks.for_each([&](const ObjectPtr& block) {
+        if (block->string({"spec", "vSwitch"}) == vswitch) blocks.push_back(block);
+    });
+    for (const ObjectPtr& block : blocks) {
+        const bool is_orphan = world.nodes.get(block->string({"spec", "node"})) == nullptr;
+        if (is_orphan && !block->deleting()) {
+            TRY(world.address_blocks.remove(*block));
+        } else if (block->has_finalizer(cloud::block_finalizer) &&
+                   ((is_orphan && block->deleting()) || cloud::is_handed_back(block->body()))) {
+            Object next = *block;
+            next.remove_finalizer(cloud::block_finalizer);
+            // The deletion may have moved its version on; the conflict brings us back with the new one.
+            TRY(world.address_blocks.put(*block, next));
+        }
+    }
+    return {};
+}
+
+Status lend(World& world, const cloud::VSwitch& vswitch) {
+    auto needs = world.needs_of(vswitch);
+    std::erase_if(needs, [&](const cloud::Need& need) { return world.nodes.get(need.node) == nullptr; });
+    const cloud::LeasePlan plan = cloud::plan_leases(vswitch, world.blocks_of(vswitch), needs);
+    for (const auto& lease : plan.leases) {
+        const auto created = world.address_blocks.create(new_block(vswitch, lease));
+        // There already: our cache is late, or the block is on its way out; a change of it brings us back.
+        if (!created && created.error().code != Code::already_exists) return fail(created.error());
+        if (created) log::info("block leased", {{"block", created->name()}, {"node", lease.node}});
+    }
+    for (const std::string& name : plan.take_back) {
+        if (const ObjectPtr block = world.address_blocks.get(name)) TRY(world.address_blocks.remove(*block));
+    }
+    return {};
+}
+
+Outcome reconcile(World& world, const ObjectKey& key) {
+    const Status reclaimed = reclaim(world, key.name);
+    if (!reclaimed) return settle(reclaimed);
+    const ObjectPtr object = world.vswitches.get(key);
+    if (!object || object->deleting() || !kube::condition_is(*object, "Accepted", "True")) return Outcome::done();
+    const auto vswitch = cloud::parse_vswitch(object->body());
+    if (!vswitch) return Outcome::done();  // its own reconciler says so on the object
+    return settle(lend(world, *vswitch));
+}
+
+}  // namespace
+
+void add_block_reconciler(World& world) {
+    auto& queue = world.brain.add_reconciler("block", [&world](const ObjectKey& key) { return reconcile(world, key); });
+    const auto add = [&queue](std::string_view vswitch) {
+        if (!vswitch.empty()) queue.add({"", std::string(vswitch)});
+    };
+    world.vswitches.on_change(
+        [add](const ObjectPtr& before, const ObjectPtr& after) { add((after ? after : before)->name()); });
+    world.address_blocks.on_change([add](const ObjectPtr& before, const ObjectPtr& after) {
+        add((after ? after : before)->string({"spec", "vSwitch"}));
+    });
+    world.pods.on_change([add](const ObjectPtr& before, const ObjectPtr& after) {
+        const std::string_view chosen = (after ? after : before)->annotation(cloud::chosen_vswitch_annotation);
+        const bool was_bound = before && !before->annotation(cloud::chosen_vswitch_annotation).empty();
+        if (!after || !was_bound || after->deleting() || is_terminal(*after)) add(chosen);
+    });
+    world.nodes.on_change([&world, add](const ObjectPtr& before, const ObjectPtr& after) {
+        if (before && after) return;
+        world.vswitches.for_each([&](const ObjectPtr& v) { add(v->name()); });
+    });
+}
+
+}  // namespace weft::controller

@@ -1,0 +1,82 @@
+// EndpointSlice: keeps a Service's slices true to its pods (slices.h). A burst of pod changes is taken together.
+#include "controller/reconcilers.h"
+#include "controller/slices.h"
+
+namespace weft::controller {
+namespace {
+
+using kube::Object;
+using kube::ObjectKey;
+using kube::ObjectPtr;
+using kube::Outcome;
+
+constexpr Duration batch_delay = std::chrono::milliseconds(100);  // EPS-13
+
+bool has_selector(const Object& service) {
+    const json::Object* const selector = json::find_object(service.body(), {"spec", "selector"});
+    return selector != nullptr && !selector->empty() && service.string({"spec", "type"}) != "ExternalName";
+}
+
+Status apply(World& world, const SlicePlan& plan) {
+    // New places first: an endpoint may briefly stand in two slices, never in none.
+    for (const Object& slice : plan.creates) TRY(world.endpoint_slices.create(slice));
+    for (const auto& [from, to] : plan.updates) TRY(world.endpoint_slices.put(*from, to));
+    for (const ObjectPtr& slice : plan.deletes) TRY(world.endpoint_slices.remove(*slice));
+    return {};
+}
+
+Outcome reconcile(World& world, const ObjectKey& key) {
+    const ObjectPtr service = world.services.get(key);
+    if (!service || service->deleting() || !has_selector(*service)) return Outcome::done();
+    std::vector<ObjectPtr> pods;
+    world.pods.for_each_in(key.ns, [&](const ObjectPtr& pod) {
+        if (kube::map_selector_matches(service->find({"spec", "selector"}), pod->labels())) pods.push_back(pod);
+    });
+    std::vector<ObjectPtr> existing;
+    world.endpoint_slices.for_each_in(key.ns, [&](const ObjectPtr& slice) {
+        if (slice->label(service_name_label) == key.name && slice->label(managed_by_label) == slice_manager &&
+            !slice->deleting())
+            existing.push_back(slice);
+    });
+    const auto zone_of_node = [&](std::string_view name) {
+        const ObjectPtr node = world.nodes.get(name);
+        return node ? std::string(node->label("topology.kubernetes.io/zone")) : std::string();
+    };
+    return settle(apply(world, plan_slices(*service, existing, endpoint_groups(*service, pods, zone_of_node),
+                                           rfc3339_micro(world.clock.wall()))));
+}
+
+// Does the change of a pod matter to a slice at all?
+bool looks_the_same(const Object& a, const Object& b) {
+    return a.uid() == b.uid() && a.deleting() == b.deleting() && is_ready(a) == is_ready(b) &&
+           is_terminal(a) == is_terminal(b) && a.string({"status", "podIP"}) == b.string({"status", "podIP"}) &&
+           a.labels() == b.labels() && a.string({"spec", "nodeName"}) == b.string({"spec", "nodeName"});
+}
+
+}  // namespace
+
+void add_endpoint_slice_reconciler(World& world) {
+    auto& queue =
+        world.brain.add_reconciler("endpoint_slice", [&world](const ObjectKey& key) { return reconcile(world, key); });
+    world.services.on_change([&queue](const ObjectPtr&, const ObjectPtr& after) {
+        if (after) queue.add(after->key());
+    });
+    world.pods.on_change([&world, &queue](const ObjectPtr& before, const ObjectPtr& after) {
+        if (before && after && looks_the_same(*before, *after)) return;
+        world.services.for_each_in((after ? after : before)->ns(), [&](const ObjectPtr& service) {
+            if (!has_selector(*service)) return;
+            const json::Value* const selector = service->find({"spec", "selector"});
+            if ((before && kube::map_selector_matches(selector, before->labels())) ||
+                (after && kube::map_selector_matches(selector, after->labels())))
+                queue.add_after(service->key(), batch_delay);
+        });
+    });
+    world.endpoint_slices.on_change([&queue](const ObjectPtr& before, const ObjectPtr& after) {
+        const Object& slice = after ? *after : *before;  // someone's edit, or our own write: then nothing is left to do
+        const std::string_view service = slice.label(service_name_label);
+        if (!service.empty() && slice.label(managed_by_label) == slice_manager)
+            queue.add_after({std::string(slice.ns()), std::string(service)}, batch_delay);
+    });
+}
+
+}  // namespace weft::controller

@@ -1,0 +1,176 @@
+// LoadBalancer Services: a public address from a pool, the finalizer before anything is made, the instance's id as a
+// label, status last; and the same backwards when the Service goes or stops being one of ours.
+//
+// Order of making: finalizer → address in the pool's ledger → label → status. Of ending: status → ledger → label and
+// finalizer.
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "cloud/annotations.h"
+#include "controller/pools.h"
+#include "controller/reconcilers.h"
+#include "controller/slices.h"
+
+namespace weft::controller {
+namespace {
+
+using kube::Object;
+using kube::ObjectKey;
+using kube::ObjectPtr;
+using kube::Outcome;
+
+constexpr Duration retry_first = std::chrono::seconds(5);
+constexpr size_t id_digits = 20;
+constexpr std::string_view foreign_class_annotation = "service.beta.kubernetes.io/class";
+constexpr std::string_view foreign_tunnel_annotation =
+    "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-tunnel-type";
+constexpr std::string_view prefix = "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-";
+constexpr std::string_view old_prefix = "service.beta.kubernetes.io/alicloud-loadbalancer-";
+
+// The new spelling wins over the old one.
+std::string_view setting(const Object& service, std::string_view name) {
+    const std::string_view value = service.annotation(std::string(prefix) + std::string(name));
+    return !value.empty() ? value : service.annotation(std::string(old_prefix) + std::string(name));
+}
+
+bool is_ours(const Object& service) {
+    return !service.deleting() && service.string({"spec", "type"}) == "LoadBalancer" &&
+           service.string({"spec", "loadBalancerClass"}).empty() &&
+           service.annotation(foreign_class_annotation).empty() &&
+           service.annotation(foreign_tunnel_annotation).empty();
+}
+
+std::string instance_id(const Object& service) {
+    std::string id = "lb-";
+    for (const char c : service.uid()) {
+        if (c != '-' && id.size() < 3 + id_digits) id += c;
+    }
+    return id;
+}
+
+std::string shown_address(const Object& service) {
+    const json::Array& ingress = service.array({"status", "loadBalancer", "ingress"});
+    return ingress.empty() ? "" : std::string(json::find_string(ingress[0], {"ip"}));
+}
+
+// What the annotations ask for that this controller cannot give is said, not ignored.
+Status check_settings(const Object& service) {
+    const auto field = [](std::string_view name) { return fmt::format("metadata.annotations[{}{}]", prefix, name); };
+    const std::string_view type = setting(service, "address-type");
+    if (!type.empty() && type != "internet" && type != "intranet")
+        return fail(Code::invalid, fmt::format("{}: {}: must be internet or intranet", field("address-type"), type));
+    if (type == "intranet") return fail(Code::invalid, field("address-type") + ": intranet is not offered");
+    if (!setting(service, "id").empty())
+        return fail(Code::invalid, field("id") + ": existing instances cannot be used");
+    const std::string_view version = setting(service, "ip-version");
+    if (!version.empty() && version != "ipv4")
+        return fail(Code::invalid, fmt::format("{}: {}: must be ipv4", field("ip-version"), version));
+    return {};
+}
+
+Result<net::Address> address_for(World& world, const Object& service) {
+    TRY(check_settings(service));
+    const cloud::Vpc vpc = TRY(world.vpc_of(service.ns()));
+    return allocate_public_address(world, {"Service", std::string(service.ns()), std::string(service.name()),
+                                           std::string(service.uid()), vpc.name, shown_address(service)});
+}
+
+Status set_label(World& world, const Object& service, const std::string& id) {
+    if (service.label(cloud::load_balancer_id_label) == id) return {};
+    Object next = service;
+    next.set_label(cloud::load_balancer_id_label, id);
+    return world.services.put(service, next);
+}
+
+Outcome ensure(World& world, const ObjectPtr& service) {
+    const std::string id = instance_id(*service);
+    if (!service->has_finalizer(cloud::load_balancer_finalizer)) {
+        world.events.normal(*service, "EnsuringLoadBalancer", "Ensuring load balancer");
+        Object next = *service;
+        next.add_finalizer(cloud::load_balancer_finalizer);
+        return settle(world.services.put(*service, next));  // the change brings us back here
+    }
+    const auto address = address_for(world, *service);
+    if (!address) {
+        if (address.error().code == Code::conflict) return settle(fail(address.error()));
+        world.events.warning(*service, "SyncLoadBalancerFailed",
+                             fmt::format("Error syncing load balancer [{}]: {}", id, address.error().message));
+        return Outcome::again(retry_first);
+    }
+    const Status labelled = set_label(world, *service, id);
+    if (!labelled) return settle(labelled);
+    const ObjectPtr current = world.services.get(service->key());
+    if (!current || shown_address(*current) == address->text()) return Outcome::done();
+    Object next = *current;
+    next.set({"status", "loadBalancer", "ingress"},
+             json::Array{json::Object{{"ip", address->text()}, {"ipMode", "VIP"}}});
+    const Status shown = world.services.put_status(*current, next);
+    if (!shown) return settle(shown);
+    world.events.normal(*current, "EnsuredLoadBalancer", fmt::format("Ensured load balancer [{}]", id));
+    return Outcome::done();
+}
+
+Outcome clean_up(World& world, const ObjectPtr& service) {
+    if (!service->has_finalizer(cloud::load_balancer_finalizer)) return Outcome::done();
+    if (!service->array({"status", "loadBalancer", "ingress"}).empty()) {
+        world.events.normal(*service, "DeletingLoadBalancer", "Deleting load balancer");
+        Object next = *service;
+        next.set({"status", "loadBalancer"}, json::Object{});
+        return settle(world.services.put_status(*service, next));  // the change brings us back here
+    }
+    const Status released = release_public_address(world, "Service", service->uid());
+    if (!released) return settle(released);
+    Object next = *service;
+    next.remove_finalizer(cloud::load_balancer_finalizer);
+    json::erase(next.body(), {"metadata", "labels", cloud::load_balancer_id_label});
+    const Status done = world.services.put(*service, next);
+    if (done) world.events.normal(*service, "CleanLoadBalancer", "Clean load balancer");
+    return settle(done);
+}
+
+bool has_ready_endpoint(const Object& slice) {
+    for (const json::Value& endpoint : slice.array({"endpoints"})) {
+        if (json::find_bool(endpoint, {"conditions", "ready"}, true)) return true;
+    }
+    return false;
+}
+
+// The listener stays; new connections are refused until a pod is ready again.
+void tell_without_backends(World& world, const ObjectKey& key) {
+    const ObjectPtr service = world.services.get(key);
+    if (!service || shown_address(*service).empty()) return;
+    bool serves = false;
+    world.endpoint_slices.for_each_in(key.ns, [&](const ObjectPtr& slice) {
+        serves = serves || (slice->label(service_name_label) == key.name && has_ready_endpoint(*slice));
+    });
+    if (!serves)
+        world.events.warning(
+            *service, "UnAvailableLoadBalancer",
+            fmt::format("There are no available backends for load balancer [{}]", instance_id(*service)));
+}
+
+}  // namespace
+
+void add_load_balancer_reconciler(World& world) {
+    auto& queue = world.brain.add_reconciler("load_balancer", [&world](const ObjectKey& key) {
+        const ObjectPtr service = world.services.get(key);
+        if (!service) return Outcome::done();
+        return is_ours(*service) ? ensure(world, service) : clean_up(world, service);
+    });
+    world.services.on_change([&queue](const ObjectPtr&, const ObjectPtr& after) {
+        if (after) queue.add(after->key());
+    });
+    const auto waiting = [&world, &queue](const ObjectPtr&, const ObjectPtr&) {
+        world.services.for_each([&](const ObjectPtr& service) {
+            if (is_ours(*service) && shown_address(*service).empty()) queue.add(service->key());
+        });
+    };
+    world.address_pools.on_change(waiting);
+    world.vpcs.on_change(waiting);
+    world.endpoint_slices.on_change([&world](const ObjectPtr& before, const ObjectPtr& after) {
+        if (!before || !has_ready_endpoint(*before) || (after && has_ready_endpoint(*after))) return;
+        tell_without_backends(world, {std::string(before->ns()), std::string(before->label(service_name_label))});
+    });
+}
+
+}  // namespace weft::controller

@@ -1,0 +1,173 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "controller/test_cluster.h"
+
+namespace weft::controller {
+namespace {
+
+using kube::Object;
+
+std::string service(std::string_view name, std::string_view more_metadata = "", std::string_view more_spec = "") {
+    return fmt::format(
+        "{{apiVersion: v1, kind: Service, metadata: {{name: {}, namespace: default{}}}, spec: {{type: LoadBalancer, "
+        "selector: {{app: x}}, ports: [{{port: 80}}]{}}}}}",
+        name, more_metadata, more_spec);
+}
+
+std::string address(const Object& service) {
+    const json::Array& ingress = service.array({"status", "loadBalancer", "ingress"});
+    return ingress.empty() ? "" : std::string(json::find_string(ingress[0], {"ip"}));
+}
+
+TEST(LoadBalancer, a_service_gets_the_lowest_address_the_finalizer_the_label_and_its_events) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(service("one"));
+    cluster.api.seed(service("two"));
+    cluster.settle();
+    const Object one = cluster.one(kube::services, "default", "one");
+    EXPECT_EQ(address(one), "203.0.113.64");
+    EXPECT_EQ(address(cluster.one(kube::services, "default", "two")), "203.0.113.65");
+    EXPECT_TRUE(one.has_finalizer("service.k8s.alibaba/resources"));
+    const std::string id(one.label("service.k8s.alibaba/loadbalancer-id"));
+    EXPECT_TRUE(id.starts_with("lb-"));
+    EXPECT_EQ(cluster.events_on("one").size(), 2u);
+    const auto events = cluster.events_on("one");
+    EXPECT_NE(std::find(events.begin(), events.end(), "EnsuringLoadBalancer: Ensuring load balancer"), events.end());
+    EXPECT_NE(std::find(events.begin(), events.end(), "EnsuredLoadBalancer: Ensured load balancer [" + id + "]"),
+              events.end());
+    const Object pool = cluster.one(kube::address_pools, "", "pool-demo");
+    EXPECT_EQ(pool.integer({"status", "total"}), 16);
+    EXPECT_EQ(pool.integer({"status", "used"}), 2);
+    EXPECT_EQ(json::find_string(pool.array({"status", "allocations"})[0], {"uid"}), one.uid());
+}
+
+TEST(LoadBalancer, the_address_comes_back_when_the_service_goes_or_changes_its_type) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(service("one"));
+    cluster.api.seed(service("two"));
+    cluster.settle();
+    ASSERT_TRUE(cluster.api.remove(kube::services, {"default", "one"}));
+    Object two = cluster.one(kube::services, "default", "two");
+    two.set({"spec", "type"}, "ClusterIP");
+    MUST(cluster.api.update(kube::services, two));
+    cluster.settle();
+    EXPECT_FALSE(cluster.exists(kube::services, "default", "one"));
+    two = cluster.one(kube::services, "default", "two");
+    EXPECT_EQ(address(two), "");
+    EXPECT_FALSE(two.has_finalizer("service.k8s.alibaba/resources"));
+    EXPECT_TRUE(two.label("service.k8s.alibaba/loadbalancer-id").empty());
+    EXPECT_EQ(cluster.one(kube::address_pools, "", "pool-demo").integer({"status", "used"}), 0);
+}
+
+TEST(LoadBalancer, losing_the_last_backend_is_said_and_the_address_stays) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(service("one"));
+    cluster.api.seed(
+        "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: default, labels: {app: x}}, spec: {}}");
+    cluster.live();
+    const auto has_event = [&] {
+        const auto events = fmt::format("{}", fmt::join(cluster.events_on("one"), "\n"));
+        return events.find("UnAvailableLoadBalancer") != std::string::npos;
+    };
+    EXPECT_FALSE(has_event());
+    ASSERT_TRUE(cluster.api.remove(kube::pods, {"default", "p"}));
+    cluster.live();
+    EXPECT_TRUE(has_event());
+    EXPECT_EQ(address(cluster.one(kube::services, "default", "one")), "203.0.113.64");
+}
+
+TEST(LoadBalancer, a_pool_with_addresses_in_use_stays_and_says_who_uses_it) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(service("one"));
+    cluster.settle();
+    ASSERT_TRUE(cluster.api.remove(kube::address_pools, {"", "pool-demo"}));
+    cluster.settle();
+    const Object pool = cluster.one(kube::address_pools, "", "pool-demo");
+    EXPECT_EQ(json::find_string(*kube::find_condition(pool, "Ready"), {"message"}),
+              "deletion waits: used by Service one");
+    ASSERT_TRUE(cluster.api.remove(kube::services, {"default", "one"}));
+    cluster.settle();
+    EXPECT_FALSE(cluster.exists(kube::address_pools, "", "pool-demo"));
+}
+
+TEST(LoadBalancer, a_foreign_class_is_left_untouched) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(service("a", "", ", loadBalancerClass: example.com/other"));
+    cluster.api.seed(service("b", ", annotations: {service.beta.kubernetes.io/class: mine}"));
+    const Object before = cluster.one(kube::services, "default", "a");
+    cluster.settle();
+    EXPECT_EQ(cluster.one(kube::services, "default", "a"), before);
+    EXPECT_EQ(address(cluster.one(kube::services, "default", "b")), "");
+    EXPECT_TRUE(cluster.events_on("a").empty());
+}
+
+TEST(LoadBalancer, what_cannot_be_given_is_an_event_that_names_the_annotation_or_the_pool) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(service(
+        "inner", ", annotations: {service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type: intranet}"));
+    cluster.api.seed(
+        service("odd", ", annotations: {service.beta.kubernetes.io/alicloud-loadbalancer-address-type: Internet}"));
+    for (int i = 0; i < 17; ++i) cluster.api.seed(service(fmt::format("s{:02}", i)));
+    cluster.settle();
+    const std::string field =
+        "metadata.annotations[service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type]: ";
+    const auto inner = fmt::format("{}", fmt::join(cluster.events_on("inner"), "\n"));
+    EXPECT_NE(inner.find(field + "intranet is not offered"), std::string::npos) << inner;
+    const auto odd = fmt::format("{}", fmt::join(cluster.events_on("odd"), "\n"));
+    EXPECT_NE(odd.find(field + "Internet: must be internet or intranet"), std::string::npos) << odd;
+    const auto last = fmt::format("{}", fmt::join(cluster.events_on("s16"), "\n"));
+    EXPECT_NE(last.find("no free address in pool pool-demo"), std::string::npos) << last;
+    // Room comes: the waiting Service is served without being touched.
+    ASSERT_TRUE(cluster.api.remove(kube::services, {"default", "s03"}));
+    cluster.settle();
+    EXPECT_EQ(address(cluster.one(kube::services, "default", "s16")), "203.0.113.67");
+}
+
+TEST(LoadBalancer, a_pool_of_the_vpc_comes_before_the_shared_one_and_serves_nobody_else) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(R"(
+{apiVersion: weft.dev/v1, kind: VPC, metadata: {name: vpc-blue}, spec: {cidrBlock: 10.0.0.0/16}}
+---
+{apiVersion: weft.dev/v1, kind: AddressPool, metadata: {name: a-blue}, spec: {vpc: vpc-blue, cidrs: [203.0.113.96/32]}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: blue, annotations: {weft.dev/vpc: vpc-blue}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: s1, namespace: blue}, spec: {type: LoadBalancer}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: s2, namespace: blue}, spec: {type: LoadBalancer}}
+)");
+    cluster.api.seed(service("mine"));
+    cluster.settle();
+    EXPECT_EQ(address(cluster.one(kube::services, "blue", "s1")), "203.0.113.96");
+    EXPECT_TRUE(address(cluster.one(kube::services, "blue", "s2")).starts_with("203.0.113.6"));
+    EXPECT_TRUE(address(cluster.one(kube::services, "default", "mine")).starts_with("203.0.113.6"));
+}
+
+TEST(LoadBalancer, a_lost_ledger_is_written_again_from_what_the_services_show) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(service("one"));
+    cluster.api.seed(service("two"));
+    cluster.settle();
+    Object pool = cluster.one(kube::address_pools, "", "pool-demo");
+    pool.set({"status"}, json::Object{});
+    MUST(cluster.api.update_status(kube::address_pools, pool));
+    cluster.restart();
+    cluster.api.seed(service("three"));
+    cluster.settle();
+    EXPECT_EQ(address(cluster.one(kube::services, "default", "one")), "203.0.113.64");
+    EXPECT_EQ(address(cluster.one(kube::services, "default", "two")), "203.0.113.65");
+    EXPECT_EQ(address(cluster.one(kube::services, "default", "three")), "203.0.113.66");
+    EXPECT_EQ(cluster.one(kube::address_pools, "", "pool-demo").integer({"status", "used"}), 3);
+}
+
+}  // namespace
+}  // namespace weft::controller

@@ -1,0 +1,79 @@
+// Pod annotations: what the cloud writes back on a pod once its address is taken: interface, VPC, vSwitch, region, zone
+// (spec/acs.md §3.2). The block's status, written by the node's agent, is what tells us.
+#include "cloud/annotations.h"
+#include "controller/reconcilers.h"
+
+namespace weft::controller {
+namespace {
+
+using kube::Object;
+using kube::ObjectKey;
+using kube::ObjectPtr;
+using kube::Outcome;
+
+constexpr size_t eni_digits = 20;  // "eni-" + 20, as the cloud's ids look
+
+// One interface per pod, so its id follows from the pod's.
+std::string eni_id(std::string_view pod_uid) {
+    std::string id = "eni-";
+    for (const char c : pod_uid) {
+        if (c != '-' && id.size() < 4 + eni_digits) id += c;
+    }
+    return id;
+}
+
+const ObjectPtr block_of(const World& world, const Object& pod) {
+    ObjectPtr found;
+    const std::string_view chosen = pod.annotation(cloud::chosen_vswitch_annotation);
+    world.address_blocks.for_each([&](const ObjectPtr& block) {
+        if (found || block->string({"spec", "vSwitch"}) != chosen) return;
+        for (const json::Value& allocation : block->array({"status", "allocations"})) {
+            if (json::find_string(allocation, {"uid"}) == pod.uid()) found = block;
+        }
+    });
+    return found;
+}
+
+Outcome reconcile(World& world, const ObjectKey& key) {
+    const ObjectPtr pod = world.pods.get(key);
+    if (!pod || pod->deleting() || pod->annotation(cloud::chosen_vswitch_annotation).empty()) return Outcome::done();
+    const ObjectPtr block = block_of(world, *pod);
+    if (!block) return Outcome::done();
+    const std::string_view vswitch_name = block->string({"spec", "vSwitch"});
+    const ObjectPtr vswitch = world.vswitches.get(vswitch_name);
+    if (!vswitch) return Outcome::done();
+    const std::map<std::string_view, std::string> wanted = {
+        {cloud::allocated_eni_annotation, eni_id(pod->uid())},
+        {cloud::vpc_id_annotation, std::string(block->string({"spec", "vpc"}))},
+        {cloud::vswitch_id_annotation, std::string(vswitch_name)},
+        {cloud::region_label, world.region},
+        {cloud::zone_label, std::string(vswitch->string({"spec", "zone"}))},
+    };
+    json::Object missing;
+    for (const auto& [name, value] : wanted) {
+        if (pod->annotation(name) != value) missing[name] = value;
+    }
+    if (missing.empty()) return Outcome::done();
+    const json::Value patch = json::Object{{"metadata", json::Object{{"annotations", std::move(missing)}}}};
+    const auto patched = world.pods.merge(key, patch);
+    if (patched || patched.error().code == Code::not_found) return Outcome::done();
+    return settle(fail(patched.error()));
+}
+
+}  // namespace
+
+void add_pod_annotator(World& world) {
+    auto& queue =
+        world.brain.add_reconciler("pod_annotation", [&world](const ObjectKey& key) { return reconcile(world, key); });
+    world.address_blocks.on_change([&queue](const ObjectPtr&, const ObjectPtr& after) {
+        if (!after) return;
+        for (const json::Value& allocation : after->array({"status", "allocations"}))
+            queue.add({std::string(json::find_string(allocation, {"namespace"})),
+                       std::string(json::find_string(allocation, {"name"}))});
+    });
+    world.pods.on_change([&queue](const ObjectPtr&, const ObjectPtr& after) {
+        if (after && !after->annotation(cloud::chosen_vswitch_annotation).empty()) queue.add(after->key());
+    });
+}
+
+}  // namespace weft::controller

@@ -1,0 +1,60 @@
+// World: what every reconciler of the controller is given: one View per kind, the clock, Events, and the pure rules of
+// cloud/ applied to the objects of now.
+//
+// The tour of this room: main.cpp wires; reconcilers.h lists them; each .cpp beside is one kind. A reconciler gets a
+// key, looks at views, compares, writes status last. Threads: the brain's only. Source: docs/design/objects.md.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cloud/ipam.h"
+#include "cloud/pod_network.h"
+#include "cloud/vpc.h"
+#include "cloud/vswitch.h"
+#include "controller/view.h"
+
+namespace weft::controller {
+
+class World {
+public:
+    World(kube::Brain& brain, std::string region);
+    World(const World&) = delete;
+
+    kube::Brain& brain;
+    const Clock& clock;
+    const std::string region;
+    kube::EventRecorder events;
+
+    View namespaces, nodes, node_leases, pods, services, endpoint_slices, deployments, replica_sets, ingresses,
+        ingress_classes, service_accounts, acs_profiles, vpcs, vswitches, address_pools, address_blocks,
+        security_groups;
+
+    // Ends a namespace's life: takes `kubernetes` out of spec.finalizers by its own subresource. main.cpp sends a PUT.
+    std::function<Status(const kube::Object& ns)> finalize_namespace;
+    // The CA that pods find in ConfigMap kube-root-ca.crt; "" = none is published.
+    std::string root_ca_pem;
+
+    kube::Client& client() { return brain.client(); }
+
+    // The valid ones.
+    std::vector<cloud::Vpc> valid_vpcs() const;
+    std::vector<cloud::VSwitch> valid_vswitches() const;
+    Result<cloud::Vpc> vpc_of(std::string_view ns) const;
+    kube::ObjectPtr acs_profile() const;
+
+    std::vector<cloud::Block> blocks_of(const cloud::VSwitch& vswitch) const;
+    // Pods bound with this vSwitch that no block lists yet, per node.
+    std::vector<cloud::Need> needs_of(const cloud::VSwitch& vswitch) const;
+
+    // Is this Ingress of a class whose controller is ours?
+    bool is_our_ingress(const kube::Object& ingress) const;
+};
+
+bool is_terminal(const kube::Object& pod);  // Succeeded or Failed
+bool is_ready(const kube::Object& node_or_pod);
+// Names joined for a person: "a, b and 3 more".
+std::string name_list(const std::vector<std::string>& names);
+
+}  // namespace weft::controller
