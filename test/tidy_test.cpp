@@ -118,11 +118,11 @@ TEST(Tidy, the_document_of_drop_reasons_is_the_list_itself) {
         "`weft drops` and the metric `weft_drops_total{hook,reason}` count every packet that does not go on, by these names.\n"
         "\"answered\": the sender is told at once (TCP RST, ICMP unreachable). Made from `bpf/abi/drop_reasons.h`.\n\n"
         "| reason | what it means |\n|---|---|\n";
-#define X(name, meaning) text += "| `" #name "` | " meaning " |\n";
+#define X(name, meaning) text += "| `" + to_lower(#name) + "` | " meaning " |\n";
     WEFT_DROP_REASONS(X)
 #undef X
-    text += "\n| hook | where |\n|---|---|\n| `POD_EGRESS` | leaving a pod, or the node itself |\n"
-            "| `TUNNEL_INGRESS` | arriving from another node |\n| `UPLINK_INGRESS` | arriving on the wire |\n";
+    text += "\n| hook | where |\n|---|---|\n| `pod_egress` | leaving a pod, or the node itself |\n"
+            "| `tunnel_ingress` | arriving from another node |\n| `uplink_ingress` | arriving on the wire |\n";
     const std::string path = (root / "docs/operate/drops.md").string();
     if (std::getenv("WEFT_WRITE_DOCS") != nullptr) MUST(write_file(path, text, 0644));
     const auto document = read_file(path);

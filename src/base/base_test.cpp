@@ -197,6 +197,17 @@ TEST(Json, yaml_scalars_resolve_as_kubernetes_reads_them) {
     EXPECT_FALSE(json::parse_yaml("a: [1"));
 }
 
+TEST(Json, yaml_aliases_that_multiply_are_refused) {
+    std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+    for (int i = 1; i < 9; i++) {
+        const std::string before = "*a" + std::to_string(i - 1);
+        text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
+        for (int j = 0; j < 10; j++) text += (j == 0 ? "" : ", ") + before;
+        text += "]\n";
+    }
+    EXPECT_EQ(json::parse_yaml(text).error().message, "yaml: more than 1000000 values");
+}
+
 TEST(Json, yaml_written_reads_back_the_same) {
     const json::Value value = MUST(json::parse(R"({"a":"1","b":"true","c":"x: y","d":[{"e":"","f":[]},{}],"g":"l1\nl2\n","h":"#x"})"));
     const auto back = MUST(json::parse_yaml(json::to_yaml(value)));

@@ -155,20 +155,22 @@ static Value scalar(const YAML::Node& node) {
     return Value(text);
 }
 
-static Result<Value> from_yaml(const YAML::Node& node, size_t depth) {
+// Aliases are expanded, so a small text can name a huge value ("billion laughs"): `left` counts what may still be made.
+static Result<Value> from_yaml(const YAML::Node& node, size_t depth, size_t& left) {
     if (depth > json_depth_max) return fail(Code::invalid, "yaml: nested too deeply");
+    if (left-- == 0) return fail(Code::invalid, "yaml: more than 1000000 values");
     switch (node.Type()) {
         case YAML::NodeType::Scalar: return scalar(node);
         case YAML::NodeType::Sequence: {
             Array array;
-            for (const YAML::Node& element : node) array.push_back(TRY(from_yaml(element, depth + 1)));
+            for (const YAML::Node& element : node) array.push_back(TRY(from_yaml(element, depth + 1, left)));
             return array;
         }
         case YAML::NodeType::Map: {
             Object object;
             for (const auto& member : node) {
                 if (!member.first.IsScalar()) return fail(Code::invalid, "yaml: a mapping key is not a scalar");
-                object.insert_or_assign(member.first.Scalar(), TRY(from_yaml(member.second, depth + 1)));
+                object.insert_or_assign(member.first.Scalar(), TRY(from_yaml(member.second, depth + 1, left)));
             }
             return object;
         }
@@ -211,9 +213,10 @@ Result<std::vector<Value>> parse_yaml(std::string_view text) {
         return fail(Code::invalid, fmt::format("yaml: {}", error.what()));
     }
     std::vector<Value> values;
+    size_t left = yaml_values_max;
     for (const YAML::Node& document : documents) {
         if (!document.IsDefined() || document.IsNull()) continue;
-        values.push_back(TRY(from_yaml(document, 0)));
+        values.push_back(TRY(from_yaml(document, 0, left)));
     }
     return values;
 }

@@ -21,6 +21,7 @@ using String = boost::json::string;
 using Path = std::initializer_list<std::string_view>;
 
 inline constexpr size_t json_depth_max = 64;
+inline constexpr size_t yaml_values_max = 1'000'000;        // of one text, aliases expanded
 inline constexpr size_t json_bytes_max = 3 * 1024 * 1024;  // spec/kubernetes.md API-5
 
 // Strict JSON; duplicate member names: the last wins, unless `duplicates` is given, which then lists their paths.

@@ -42,6 +42,10 @@ void add_cluster(CLI::App& verb, CommandLine& line) {
     verb.add_option("-n,--namespace", line.common.ns, "namespace")->capture_default_str();
 }
 
+void add_json(CLI::App& verb, CommandLine& line) {
+    verb.add_option("-o,--output", line.common.output, "json")->check(CLI::IsMember({"json"}));
+}
+
 void add_up(CLI::App& app, CommandLine& line) {
     CLI::App* up = app.add_subcommand("up", "start a cloud network on this machine and show that it works");
     add_common(*up, line);
@@ -64,12 +68,41 @@ void add_up(CLI::App& app, CommandLine& line) {
 
     CLI::App* status = app.add_subcommand("status", "what runs and whether it is ready");
     add_common(*status, line);
+    add_json(*status, line);
     status->callback([&line] { line.run = [&line] { return cli::status(line.common); }; });
 
     CLI::App* drops = app.add_subcommand("drops", "packets dropped by the data plane, by hook and reason");
     add_common(*drops, line);
+    add_json(*drops, line);
     drops->add_flag("-f,--follow", line.follow, "go on, one look a second");
     drops->callback([&line] { line.run = [&line] { return cli::drops(line.common, line.follow); }; });
+}
+
+void add_questions(CLI::App& app, CommandLine& line) {
+    CLI::App* conntrack = app.add_subcommand("conntrack", "the connections that the data plane remembers");
+    add_common(*conntrack, line);
+    conntrack->add_option("-n,--node", line.process.node, "only this node's");
+    conntrack->add_option("-o,--output", line.common.output, "wide, json")->check(CLI::IsMember({"wide", "json"}));
+    conntrack->add_option("ADDRESS", line.name, "only those of this address");
+    conntrack->footer("example: weft conntrack 172.21.0.20");
+    conntrack->callback([&line] { line.run = [&line] { return cli::conntrack(line.common, line.process.node, line.name); }; });
+
+    CLI::App* why = app.add_subcommand("why", "what would become of a packet from a pod; nothing is sent");
+    add_cluster(*why, line);
+    add_json(*why, line);
+    why->add_option("POD", line.name, "NAMESPACE/POD, or POD with -n")->required();
+    why->add_option("TARGET", line.what, "ADDRESS:PORT, with /udp or ADDRESS/icmp for those")->required();
+    why->footer("example: weft why default/client 172.21.0.20:80     exit code 9: it would be dropped");
+    why->callback([&line] { line.run = [&line] { return cli::why(line.common, line.name, line.what); }; });
+
+    CLI::App* doctor = app.add_subcommand("doctor", "can a weft run on this machine, and what would surprise you");
+    add_common(*doctor, line);
+    doctor->callback([&line] { line.run = [&line] { return cli::doctor(line.common, line.up.self_binary); }; });
+
+    CLI::App* version = app.add_subcommand("version", "of weft, of its data plane and of the kernel");
+    add_common(*version, line);
+    add_json(*version, line);
+    version->callback([&line] { line.run = [&line] { return cli::version(line.common, WEFT_VERSION); }; });
 }
 
 void add_objects(CLI::App& app, CommandLine& line) {
@@ -134,6 +167,7 @@ int run_command_line(int argc, char** argv) {
     app.require_subcommand(0, 1);
     app.add_flag("--version", line.version, "print the version");
     add_up(app, line);
+    add_questions(app, line);
     add_objects(app, line);
     add_process(app, line, "apiserver", cmd::apiserver);
     add_process(app, line, "controller", cmd::controller);

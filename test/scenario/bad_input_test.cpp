@@ -27,7 +27,7 @@ TEST(BadInput, what_a_schema_can_see_is_refused_with_the_path) {
     expect_refused("apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {prots: [{port: 80}]}\n", "spec.prots");
     expect_refused("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: bad}\nspec: {rules: [{host: 1.2.3.4}]}\n", "spec.rules[0].host");
     expect_refused("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: bad}\nspec: {selector: {matchLabels: {a: b}}, "
-                   "template: {metadata: {labels: {a: c}}, spec: {containers: [{name: x, image: y}]}}}\n",
+                   "template: {metadata: {labels: {a: c}}, spec: {containers: [{name: x, image: echo}]}}}\n",
                    "spec.template.metadata.labels");
 }
 
@@ -116,9 +116,9 @@ TEST(BadInput, garbage_at_the_doors_is_answered_and_nothing_dies) {
                   .text,
               "413");
     EXPECT_EQ(run("curl -s -o /dev/null -w '%{http_code}' --unix-socket " + socket + " http://localhost/api/v1/nodes").text, "401");
-    const Output cni = run("printf '{\"cniVersion\":' | CNI_COMMAND=ADD CNI_CONTAINERID=x CNI_NETNS=/x CNI_IFNAME=eth0 CNI_PATH=/ " +
+    const Output cni = run("printf '{\"cniVersion\":' | CNI_COMMAND=ADD CNI_CONTAINERID=x CNI_NETNS=/x CNI_IFNAME=eth0 CNI_PATH=/ CNI_ARGS='K8S_POD_NAMESPACE=a;K8S_POD_NAME=b' " +
                            std::string(WEFT_BIN) + "/weft-cni");
-    EXPECT_NE(cni.text.find("\"code\": 6"), std::string::npos) << cni.text;
+    EXPECT_NE(cni.text.find("\"code\":6"), std::string::npos) << cni.text;
 
     size_t i = 0;
     for (const char* process : {"apiserver", "controller", "agent", "keeper", "runtime", "alb", "dns"})

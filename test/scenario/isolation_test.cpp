@@ -84,8 +84,8 @@ TEST(Isolation, no_frame_of_one_vpc_is_ever_seen_in_the_other) {
             const std::string cluster_ip = world->field("svc web", "{.spec.clusterIP}", side.ns);
             const std::string others = cluster_ip + ",10.0.1.250,203.0.113.64,198.51.100.7,198.18.1.1,100.64.0.2,172.21.0.10";
             // The gateway's one MAC, from the neighbour the pod has learned or a first packet makes it learn.
-            const std::string learn = "sh -c 'ping -c1 -W1 " + split_list(peers)[0] +
-                                      " >/dev/null; ip neigh show | grep -o -m1 [0-9a-f:]\\{17\\}'";
+            const std::string learn = "sh -c 'nc -z -w1 " + split_list(peers)[0] + " 8080" +
+                                      " 2>/dev/null; ip neigh show | grep -oEm1 [0-9a-f:]{17}'";
             const std::string mac(trim(run(in_pod_netns(*client, learn)).text));
             side.sent = run(in_pod_netns(*client, frames("send " + std::to_string(seed + uint64_t(side.tag[0])) + " " +
                                                          std::to_string(frames_per_vpc) + " " + side.tag + " " + mac + " " + peers + " " + others)),

@@ -22,7 +22,7 @@ struct Stream {
     std::thread thread;
 };
 
-static constexpr int seconds = 40;
+static constexpr int seconds = 25;
 
 static std::string traffic(const std::string& arguments) { return "python3 " + root() + "/test/support/traffic.py " + arguments; }
 
@@ -144,7 +144,7 @@ TEST(Restart, an_agent_that_finds_everything_as_it_should_be_writes_nothing) {
               }),
               "");
     EXPECT_EQ(kernel_state(), before);
-    for (const char* name : {"weft_map_writes_total", "weft_netlink_writes_total"}) {
+    for (const char* name : {"weft_map_writes_total", "weft_netlink_changes_total"}) {
         const std::string lines = metric(name);
         EXPECT_FALSE(lines.empty()) << name;
         for (const std::string_view line : split(trim(lines), '\n'))
