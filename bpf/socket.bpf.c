@@ -2,7 +2,9 @@
 /* connect() to a Service over TCP: translated once, at the socket, so that its packets need no translation at all.
  *
  * The namespace's cookie names the endpoint; a socket of any other namespace passes untouched, as does everything
- * that is no frontend, a `local` one, or one without slots (pod_egress answers with RST). getpeername() shows what
+ * that is no frontend, a `local` one, one without slots (pod_egress answers with RST), or one that is not open to this
+ * endpoint (pod_egress drops and counts). The node's own sockets are the host endpoint's: that is how a nodePort is
+ * reached on the node itself, whose packets to its own address pass no interface of ours. getpeername() shows what
  * was asked for. connect6 sees the mapped addresses of IPv6 sockets. UDP is translated per packet, where a flow can
  * leave a dead backend.
  */
@@ -13,6 +15,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "lib/affinity.h"
 #include "lib/maps.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -37,7 +40,7 @@ static __always_inline const struct endpoint *socket_endpoint(struct bpf_sock_ad
 	return id ? bpf_map_lookup_elem(MAP(endpoint), id) : NULL;
 }
 
-static __always_inline const struct backend *choose(const struct frontend *frontend)
+static __always_inline __u32 random_backend(const struct frontend *frontend)
 {
 	const struct slot_key slot = {
 		.service = frontend->service,
@@ -45,7 +48,25 @@ static __always_inline const struct backend *choose(const struct frontend *front
 	};
 	const __u32 *id = bpf_map_lookup_elem(MAP(slots), &slot);
 
-	return id ? bpf_map_lookup_elem(MAP(backends), id) : NULL;
+	return id ? *id : 0;
+}
+
+static __always_inline __u32 choose(const struct frontend *frontend, __u32 vpc, const struct ip_addr *client)
+{
+	if (!frontend->affinity_s)
+		return random_backend(frontend);
+	const struct affinity_key key = { .vpc = vpc, .service = frontend->service, .client = *client };
+	const __u32 now = bpf_ktime_get_boot_ns() / 1000000000ull;
+	const __u32 id = affinity_of(&key, frontend->affinity_s, now) ?: random_backend(frontend);
+
+	affinity_keep(&key, id, now);
+	return id;
+}
+
+/* The address that this endpoint will speak from to reach `to`. */
+static __always_inline const struct ip_addr *client_address(const struct endpoint *endpoint, const struct ip_addr *to)
+{
+	return !to->word[0] && !to->word[1] && to->word[2] == bpf_htonl(0xffff) ? &endpoint->v4 : &endpoint->v6;
 }
 
 static __always_inline bool is_tcp(const struct bpf_sock_addr *ctx)
@@ -71,7 +92,13 @@ static __always_inline const struct backend *translate_connect(struct bpf_sock_a
 
 	if (!frontend || frontend->flags & FRONTEND_LOCAL || !frontend->slots)
 		return NULL;
-	const struct backend *backend = choose(frontend);
+	const struct ip_addr *client = client_address(endpoint, address);
+
+	if (frontend->flags & FRONTEND_SOURCE_RANGES && !(endpoint->flags & ENDPOINT_HOST) &&
+	    !is_in_source_ranges(frontend->service, client))
+		return NULL;
+	const __u32 id = choose(frontend, endpoint->vpc, client);
+	const struct backend *backend = bpf_map_lookup_elem(MAP(backends), &id);
 
 	if (!backend || backend->vpc != endpoint->vpc)
 		return NULL;

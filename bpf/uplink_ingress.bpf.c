@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* A packet arrives on the wire: tc ingress of the uplink.
  *
- * What is for the node itself passes to the kernel. What is for a public address of ours is translated to a pod, which
- * sees the client's own address, or handed to the service endpoint that holds the address (L7). Nothing else comes in.
+ * What is for the node itself passes to the kernel, but for nodePorts. What is for a nodePort or a public address of
+ * ours is translated to a pod, which sees the client's own address, or handed to the service endpoint that holds the
+ * address (L7). Nothing else comes in.
  */
 #include "lib/allow.h"
 #include "lib/count.h"
@@ -22,7 +23,7 @@ static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 {
 	return parse_network(skb, p) ?:
 	       identify_target(skb, p) ?:
-	       parse_transport(skb, p) ?:
+	       identify_node_port(skb, p) ?:
 	       track(skb, p) ?:
 	       translate(skb, p) ?:
 	       route(skb, p) ?:

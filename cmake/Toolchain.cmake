@@ -17,9 +17,10 @@ endif()
 
 find_program(CCACHE ccache)
 if(CCACHE)
-    # A precompiled header is identified by its content, not its time: needs the first sloppiness.
+    # A precompiled header is identified by its content, not its time: needs the first sloppiness. Paths are made relative,
+    # so that another clone of the same source finds what this one compiled.
     set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-        CCACHE_NOHASHDIR=1 ${CCACHE})
+        CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=/ ${CCACHE})
     set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
     set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()

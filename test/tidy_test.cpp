@@ -130,6 +130,32 @@ TEST(Tidy, the_document_of_drop_reasons_is_the_list_itself) {
     EXPECT_EQ(*document, text) << "run: WEFT_WRITE_DOCS=1 " << "tidy_test";
 }
 
+// A metric is registered by metrics::counter("weft_...") or gauge, or written out by a collector ("# TYPE weft_...").
+static void collect_metrics(const std::string& text, std::set<std::string>& names) {
+    for (const std::string_view before : {"counter(", "gauge(", "# TYPE "}) {
+        for (size_t at = text.find(before); at != std::string::npos; at = text.find(before, at + 1)) {
+            const size_t from = text.find_first_not_of(" \n\"", at + before.size());
+            if (from == std::string::npos || text.compare(from, 5, "weft_") != 0) continue;
+            const size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_", from);
+            names.insert(text.substr(from, end - from));
+        }
+    }
+}
+
+TEST(Tidy, the_document_of_metrics_names_those_that_the_sources_have) {
+    std::set<std::string> in_sources, in_document;
+    for (const fs::path& file : sources({".cpp", ".h"}))
+        if (path_of(file).starts_with("src/") && !path_of(file).ends_with("_test.cpp"))
+            collect_metrics(MUST(read_file(file.string())), in_sources);
+    for (const std::string& line : lines_of(root / "docs/operate/metrics.md"))
+        if (line.starts_with("| `weft_")) in_document.insert(line.substr(3, line.find('`', 3) - 3));
+    for (const std::string& name : in_sources)
+        EXPECT_TRUE(in_document.contains(name)) << "docs/operate/metrics.md does not name " << name;
+    for (const std::string& name : in_document)
+        EXPECT_TRUE(in_sources.contains(name)) << "docs/operate/metrics.md names " << name << ", which no source has";
+    EXPECT_GE(in_sources.size(), 20u);
+}
+
 TEST(Tidy, every_fuzz_target_has_seeds) {
     for (const fs::path& file : sources({".cpp"})) {
         if (!file.stem().string().ends_with("_fuzz")) continue;

@@ -46,3 +46,19 @@ def show(results, costs, units):
                 ratios = [a / b for a, b in zip(ours, values)]
                 line += f"   {statistics.median(ratios):.3f} [{min(ratios):.3f}..{max(ratios):.3f}]"
             print(line)
+
+
+def show_times(results, unit):
+    """The same for durations: results[kind][contestant] = list, one a round; the first contestant is ours."""
+    for kind, by_name in results.items():
+        print(f"\n{kind} ({unit})")
+        print(f"  {'':<14} {'median':>9} {'min':>9} {'max':>9}   paired ratio ours/this: median [min..max]")
+        names = list(by_name)
+        ours = by_name[names[0]]
+        for name in names:
+            values = by_name[name]
+            line = f"  {name:<14} {statistics.median(values):>9.2f} {min(values):>9.2f} {max(values):>9.2f}"
+            if name != names[0]:
+                ratios = [a / b for a, b in zip(ours, values)]
+                line += f"   {statistics.median(ratios):.3f} [{min(ratios):.3f}..{max(ratios):.3f}]"
+            print(line)

@@ -4,7 +4,9 @@
  * (ICMP echo: the identifier stands for both ports). A translated connection has two rows:
  *   connection row   (backend's VPC, client and backend): the state, both verdicts, the address that replies get back;
  *   translation row  (client's VPC, client and frontend): names the backend; its times and state follow the other's.
- * States live in two maps: half-open in an LRU, established in a plain map that never evicts (DROP_CT_FULL).
+ * States live in two maps: half-open in an LRU, established in a plain map that never evicts a live row. `ct_ring` has
+ * the keys of established rows; a hand goes round in it with each new one and takes what has expired, so a full map
+ * (DROP_CT_FULL) is full of living ones. `ct_held` counts the established rows of each endpoint (DROP_CT_QUOTA).
  * Threads: BPF on any CPU writes; user space reads, and deletes what is older than ct_idle_max_s().
  * Source: RFC 5382 §5, RFC 4787 §4.3, design of the corridor in ARCHITECTURE.md.
  */
@@ -68,11 +70,13 @@ struct ct_entry {
 	__u32 service;
 	__u32 backend;	 /* id in `backends` */
 	__u32 other_vpc; /* the VPC of the other row, where there are two */
+	__u32 owner;	 /* endpoint id that it counts against: the initiator, or who is spoken to from outside */
+	__u32 spare;
 	__be16 translated_port;
 	__u8 state; /* enum ct_state */
 	__u8 flags; /* enum ct_flags */
 };
-ABI_SIZE(struct ct_entry, 88);
+ABI_SIZE(struct ct_entry, 96);
 
 /* Older than this, an entry is as if it were not there. */
 static inline __u32 ct_idle_max_s(__u8 protocol, __u8 state)

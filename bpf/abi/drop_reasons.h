@@ -33,7 +33,10 @@
 	X(NOT_OURS, "came by the uplink for an address that is neither public and ours nor the node's") \
 	X(OUTSIDE_SOURCE, "came by the uplink with a source that lies inside the target VPC")           \
 	X(ICMP_UNRELATED, "an ICMP error about no connection we know")                                  \
-	X(KERNEL, "the kernel refused to change or redirect the packet")
+	X(KERNEL, "the kernel refused to change or redirect the packet")                                \
+	X(CT_QUOTA, "the endpoint has as many established connections as it may have")                  \
+	X(NO_LOCAL_BACKEND, "the Service's policy is Local and its endpoints are all on other nodes")   \
+	X(SOURCE_RANGE, "the client is in none of the Service's loadBalancerSourceRanges")
 
 /* The places that count, by hook file. */
 #define WEFT_HOOKS(X)     \

@@ -36,10 +36,11 @@ struct endpoint {
 	__u32 route_table; /* first part of the key in `routes`: the VPC's main table is its vpc */
 	__u32 group_set;   /* 0: no security group */
 	__u32 generation;  /* of that group set; a verdict of another generation is asked again */
+	__u32 ct_quota;	   /* established rows it may hold; 0: CT_ENDPOINT_QUOTA */
 	__u8 mac[6];	   /* of the endpoint's own side */
 	__u8 spare[2];
 };
-ABI_SIZE(struct endpoint, 64);
+ABI_SIZE(struct endpoint, 68);
 
 struct endpoint_key {
 	__u32 vpc;

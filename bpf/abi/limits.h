@@ -9,8 +9,17 @@
 #define FRONTENDS_MAX 65536
 #define SLOTS_MAX 262144
 #define BACKENDS_MAX 65536
+#define SOURCE_RANGES_MAX 65536
+#define AFFINITY_MAX 65536	       /* LRU: clients that are remembered for sessionAffinity */
 #define CT_ESTABLISHED_MAX 262144
 #define CT_HALF_OPEN_MAX 65536	       /* LRU: a flood evicts other half-open entries, never an established one */
+
+/* Established rows that one endpoint may hold, unless its `ct_quota` says so. A translated connection has two. */
+#define CT_ENDPOINT_QUOTA (CT_ESTABLISHED_MAX / 4)
+/* Keys of established rows, for the hand that looks for expired ones: more than rows, so that a free place is near. */
+#define CT_RING_MAX (CT_ESTABLISHED_MAX / 4 * 5)
+#define CT_CLAIM_TRIES 16	       /* places looked at for each new established row */
+#define CT_RECLAIM_TRIES 32	       /* and when the map is full, or an endpoint at its quota */
 
 #define FRAGMENTED_MAX 16384	       /* LRU: datagrams in pieces at one time */
 #define FRAGMENTED_S 30		       /* RFC 791 §3.2: later pieces may come this long after the first */

@@ -1,4 +1,5 @@
-/* Door 2 at the uplink: whose packet is this? The node's own passes; a public address of ours names the VPC behind it.
+/* Door 2 at the uplink: whose packet is this? The node's own passes, unless it is for a nodePort; a public address of
+ * ours names the VPC behind it.
  *
  * The outside may speak from any address but those that the VPC behind the target uses itself: a reply to such a source
  * would go to a pod. Addresses of 100.64.0.0/10 are never believed from here.
@@ -8,6 +9,7 @@
 
 #include "lib/neighbour.h"
 #include "lib/packet.h"
+#include "lib/parse.h"
 #include "lib/route.h"
 #include "lib/translate.h"
 
@@ -22,6 +24,11 @@ static __always_inline bool is_nodes_own(const struct packet *p, const struct no
 	return addr_is_multicast(to) || (to->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
+static __always_inline bool claims_to_be_inside(__u32 vpc, const struct ip_addr *source)
+{
+	return addr_is_identity(source) || addr_is_multicast(source) || route_of(vpc, source);
+}
+
 DOOR(identify_target)
 {
 	const struct node *node = this_node();
@@ -30,21 +37,40 @@ DOOR(identify_target)
 		return -DROP_NOT_OURS;
 	if (p->ethertype == ETH_P_ARP)
 		return answer_uplink_arp(skb, p, node);
-	if (is_nodes_own(p, node)) {
-		p->action = TC_ACT_OK;
-		return DONE;
-	}
+	p->is_nodes_own = is_nodes_own(p, node);
+	if (p->is_nodes_own) /* for a nodePort? Its ports are not parsed yet */
+		return 0;
 	const struct frontend *address = frontend_address(VPC_OUTSIDE, &p->is.destination);
 
 	if (!address)
 		return -DROP_NOT_OURS;
-	if (addr_is_identity(&p->is.source) || addr_is_multicast(&p->is.source) ||
-	    route_of(address->vpc, &p->is.source))
+	if (claims_to_be_inside(address->vpc, &p->is.source))
 		return -DROP_OUTSIDE_SOURCE;
 	p->frontend_vpc = VPC_OUTSIDE;
 	p->to_vpc = address->vpc;
 	/* Translated connections are known in the client's world, untranslated ones in the service endpoint's. */
 	p->vpc = address->flags & FRONTEND_LOCAL ? address->vpc : VPC_OUTSIDE;
+	return 0;
+}
+
+/* The transport header; of the node's own packets only those for a nodePort, or about one, go on to the next door. What
+ * cannot be parsed is the node's kernel's business too. */
+DOOR(identify_node_port)
+{
+	const int verdict = parse_transport(skb, p);
+
+	if (!p->is_nodes_own)
+		return verdict;
+	const struct frontend *frontend = verdict ? NULL : frontend_at(VPC_OUTSIDE, &p->is, p->tracked_protocol);
+
+	if (!frontend) {
+		p->action = TC_ACT_OK;
+		return DONE;
+	}
+	if (claims_to_be_inside(frontend->vpc, &p->is.source))
+		return -DROP_OUTSIDE_SOURCE;
+	p->vpc = p->frontend_vpc = VPC_OUTSIDE;
+	p->to_vpc = frontend->vpc;
 	return 0;
 }
 

@@ -93,6 +93,7 @@ struct packet {
 	bool is_translated;
 	bool is_hairpin;
 	bool verdict_changed;
+	bool is_nodes_own; /* arrived for the node's own address */
 };
 
 enum ct_known { CT_NEW = 0, CT_IN_HALF_OPEN, CT_IN_ESTABLISHED };

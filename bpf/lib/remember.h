@@ -7,12 +7,16 @@
 #ifndef WEFT_LIB_REMEMBER_H
 #define WEFT_LIB_REMEMBER_H
 
+#include "lib/reclaim.h"
 #include "lib/track.h"
 
 /* Of an older connection of the same tuple, closed or too old, nothing may stay. */
 static __always_inline int ct_write(const struct ct_key *key, const struct ct_entry *entry)
 {
-	bpf_map_delete_elem(MAP(ct_established), key);
+	const struct ct_entry *old = bpf_map_lookup_elem(MAP(ct_established), key);
+
+	if (old)
+		ct_forget(key, old);
 	return bpf_map_update_elem(MAP(ct_half_open), key, entry, BPF_ANY) ? -DROP_CT_FULL : 0;
 }
 
@@ -31,6 +35,7 @@ DOOR(remember_new)
 		.ingress = { p->receiver_generation, CT_ALLOWED },
 		.service = p->service,
 		.backend = p->backend,
+		.owner = p->sender ? p->sender : p->receiver,
 		.state = CT_HALF_OPEN,
 	};
 
@@ -76,9 +81,11 @@ static __always_inline int ct_promote(const struct ct_key *key)
 	if (!entry)
 		return 0;
 	entry->state = CT_ESTABLISHED;
-	if (bpf_map_update_elem(MAP(ct_established), key, entry, BPF_ANY)) {
+	const int verdict = ct_put_established(key, entry);
+
+	if (verdict) {
 		entry->state = CT_HALF_OPEN;
-		return -DROP_CT_FULL;
+		return verdict;
 	}
 	bpf_map_delete_elem(MAP(ct_half_open), key);
 	return 0;

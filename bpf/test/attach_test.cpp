@@ -86,6 +86,8 @@ TEST(FilterUnderTraffic, IsReplacedWithoutLosingAPacket) {
     other.name = same.name;
     other.tag = {1};
     constexpr int replacements = 300;
+    const Fd server = world.red2.listen(Protocol::udp, ip("10.0.1.6"), 7000);
+    const Fd mine = MUST(world.red1.connect(Protocol::udp, ip("10.0.1.6"), 7000));
     std::atomic<bool> done = false;
     std::thread replacer([&] {
         kernel::Netlink netlink = MUST(kernel::Netlink::open(world.node.netns()));
@@ -95,10 +97,8 @@ TEST(FilterUnderTraffic, IsReplacedWithoutLosingAPacket) {
         }
         done = true;
     });
-    const Fd server = world.red2.listen(Protocol::udp, ip("10.0.1.6"), 7000);
-    const Fd mine = MUST(world.red1.connect(Protocol::udp, ip("10.0.1.6"), 7000));
     int datagrams = 0;
-    for (; !done; ++datagrams) {
+    for (; !done || datagrams == 0; ++datagrams) {
         if (!send_text(mine, "tick") || !receive_text(server, 100)) {
             ADD_FAILURE() << "datagram " << datagrams << " was lost";
             break;

@@ -5,7 +5,10 @@ namespace weft::test {
 namespace {
 
 struct Conntrack : testing::Test {
-    Conntrack() { world.ranges(red); }
+    Conntrack() {
+        world.ranges(red);
+        hand_at_start = *MUST(world.maps().ct_hand->lookup(0));
+    }
 
     Outcome original(uint8_t flags) { return world.leaves(a, a.to(b.address).tcp(40000, 80, flags)); }
     Outcome reply(uint8_t flags) { return world.leaves(b, b.to(a.address).tcp(80, 40000, flags)); }
@@ -21,7 +24,11 @@ struct Conntrack : testing::Test {
         ASSERT_EQ(entry()->state, abi::CT_ESTABLISHED);
     }
 
+    // Of established rows, as the data plane counts them.
+    int64_t held_by(const Pod& pod) { return *MUST(world.maps().ct_held->lookup(pod.id)); }
+
     World world;
+    uint64_t hand_at_start = 0;
     Pod a = world.pod(red, "10.0.1.5");
     Pod b = world.pod(red, "10.0.1.6");
 };
@@ -91,12 +98,14 @@ TEST_F(Conntrack, AChangedGroupSetIsAskedAgainByTheNextPacket) {
 
 TEST_F(Conntrack, AFullTableRefusesNewConnectionsByNameAndKeepsTheOld) {
     establish();
+    const abi::ct_entry living = *entry();
     std::vector<std::pair<abi::ct_key, abi::ct_entry>> others;
     for (uint32_t i = 1; i < CT_ESTABLISHED_MAX; ++i) {
         abi::ct_key key{};
         key.vpc = blue;
         key.low.word[3] = i;
-        others.emplace_back(key, abi::ct_entry{});
+        key.protocol = 6;
+        others.emplace_back(key, living);
     }
     MUST(world.maps().ct_established->put_all(others));
     const Status one_more = world.maps().ct_established->put({}, {});
@@ -108,6 +117,57 @@ TEST_F(Conntrack, AFullTableRefusesNewConnectionsByNameAndKeepsTheOld) {
     const Outcome refused = world.leaves(b, b.to(a.address).udp(53, 4000));
     EXPECT_EQ(refused.reason, abi::DROP_CT_FULL) << refused;
     EXPECT_EQ(world.connection(red, Protocol::udp, a.address, 4000, b.address, 53)->state, abi::CT_HALF_OPEN);
+}
+
+TEST_F(Conntrack, ExpiredRowsGoAsNewOnesComeWithNobodySweeping) {
+    // Scene 1: connections come and end.
+    const auto talk = [&](uint16_t port) {
+        world.leaves(a, a.to(b.address).udp(port, 53));
+        return world.leaves(b, b.to(a.address).udp(53, port));
+    };
+    for (uint16_t port = 1; port <= 300; ++port) ASSERT_TRUE(talk(port).reached(a));
+    EXPECT_EQ(MUST(world.maps().ct_established->all()).size(), 300u);
+    EXPECT_EQ(held_by(a), 300);
+    world.age(CT_UDP_S + 1);
+    // Scene 2: the hand comes round; it takes what has expired and nothing that lives.
+    MUST(world.maps().ct_hand->put(0, hand_at_start));
+    for (uint16_t port = 1001; port <= 1100; ++port) ASSERT_TRUE(talk(port).reached(a));
+    EXPECT_LE(MUST(world.maps().ct_established->all()).size(), 300u);
+    for (uint16_t port = 1001; port <= 1100; ++port)
+        EXPECT_TRUE(world.connection(red, Protocol::udp, a.address, port, b.address, 53));
+    EXPECT_EQ(held_by(a), int64_t(MUST(world.maps().ct_established->all()).size()));
+}
+
+TEST_F(Conntrack, AnEndpointAtItsQuotaWaitsForItsOwnOldConnections) {
+    const Pod c = world.pod(red, "10.0.1.7");
+    abi::endpoint limited = *MUST(world.maps().endpoint->lookup(a.id));
+    limited.ct_quota = 3;
+    MUST(world.maps().endpoint->put(a.id, limited));
+    const auto talk = [&](const Pod& from, uint16_t port) {
+        world.leaves(from, from.to(b.address).udp(port, 53));
+        return world.leaves(b, b.to(from.address).udp(53, port));
+    };
+    for (uint16_t port = 1; port <= 3; ++port) ASSERT_TRUE(talk(a, port).reached(a));
+    const Outcome refused = talk(a, 4);
+    EXPECT_EQ(refused.reason, abi::DROP_CT_QUOTA) << refused;
+    EXPECT_TRUE(talk(a, 2).reached(a)) << "what it has, it keeps";
+    EXPECT_TRUE(talk(c, 4).reached(c)) << "others are not asked to pay";
+    // A connection that is made anew gives its row back first.
+    EXPECT_EQ(held_by(a), 3);
+    world.age(CT_UDP_S + 1);
+    MUST(world.maps().ct_hand->put(0, hand_at_start));
+    EXPECT_TRUE(talk(a, 5).reached(a));
+    EXPECT_LE(held_by(a), 3);
+}
+
+TEST_F(Conntrack, ATranslatedConnectionCountsTwiceAndFromOutsideAgainstWhoIsSpokenTo) {
+    world.node("198.18.1.1");
+    world.service(VPC_OUTSIDE, "203.0.113.5", 53, Protocol::udp, 40, {{1, red, b.address, 5353}}, 0, red);
+    const Address client = ip("198.51.100.7");
+    const auto asks = net::packet(router_mac, uplink_mac).ip(client, ip("203.0.113.5")).udp(4000, 53);
+    ASSERT_TRUE(world.arrives(asks).reached(b));
+    EXPECT_EQ(world.leaves(b, b.to(client).udp(5353, 4000)).action, sent);
+    EXPECT_EQ(held_by(b), 2);
 }
 
 TEST_F(Conntrack, AReplyKeepsATranslatedConnectionYoung) {

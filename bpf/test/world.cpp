@@ -85,6 +85,9 @@ World::World() : object_(*Installation::get().object) {
     clear(*m.backends);
     clear(*m.ct_established);
     clear(*m.ct_half_open);
+    clear(*m.source_ranges);
+    clear(*m.affinity);
+    for (uint32_t id = 0; id <= interfaces_max; ++id) MUST(m.ct_held->put(id, 0));
     MUST(m.node->put(0, {}));
 }
 
@@ -152,17 +155,17 @@ void World::service(uint32_t frontend_vpc, std::string_view address, uint16_t po
     }
     const uint32_t vpc = owner != 0 ? owner : frontend_vpc;
     MUST(maps().frontends->put(abi::frontend_key_of(frontend_vpc, ip(address), port, protocol),
-                               {service, uint32_t(targets.size()), flags, vpc}));
+                               {service, uint32_t(targets.size()), flags, vpc, 0}));
     MUST(maps().frontends->put(abi::frontend_address_key(frontend_vpc, ip(address)),
-                               {0, 0, flags | abi::FRONTEND_ADDRESS, vpc}));
+                               {0, 0, flags | abi::FRONTEND_ADDRESS, vpc, 0}));
 }
 
 void World::remove_backend(uint32_t id) { MUST(maps().backends->erase(id)); }
 
 Outcome World::run(ProgramName program, int ifindex, const Bytes& frame) {
     const abi::hook hook = program == ProgramName::pod_egress ? abi::HOOK_POD_EGRESS : abi::HOOK_UPLINK_INGRESS;
-    std::vector<uint64_t>& before = drops_[program];
-    if (before.empty()) before = drops_of(maps(), hook);
+    // Anew each time: what a world before this one left behind may still be counted.
+    const std::vector<uint64_t> before = drops_of(maps(), hook);
     Outcome outcome;
     outcome.frame.resize(frame_bytes_max);
     __sk_buff context{};
@@ -186,11 +189,10 @@ Outcome World::run(ProgramName program, int ifindex, const Bytes& frame) {
     } else {  // a frame that only half makes sense still has a receiver
         std::copy_n(outcome.frame.begin(), 6, outcome.packet.destination_mac.bytes.begin());
     }
-    std::vector<uint64_t> after = drops_of(maps(), hook);
+    const std::vector<uint64_t> after = drops_of(maps(), hook);
     for (uint32_t reason = 1; reason < after.size(); ++reason) {
         if (after[reason] != before[reason]) outcome.reason = abi::drop_reason(reason);
     }
-    before = std::move(after);
     return outcome;
 }
 

@@ -111,7 +111,6 @@ private:
     BpfObject& object_;
     uint32_t next_id_ = 1;
     int uplink_ifindex_ = 0;
-    std::map<ProgramName, std::vector<uint64_t>> drops_;  // counters after the last run
 };
 
 }  // namespace weft::test

@@ -7,6 +7,7 @@
 #include "agent/cni_ear.h"
 #include "agent/conntrack_sweep.h"
 #include "agent/reconcilers.h"
+#include "agent/tables.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "http/health.h"
@@ -20,15 +21,16 @@ namespace {
 
 constexpr auto sweep_period = std::chrono::seconds(15);
 
-// Maps and programs, and the socket programs on the pods' cgroup. Adopted where they are there already.
+// Maps and programs, and the socket programs on the node's own cgroup: they serve its pods and the programs run on the
+// node itself, and touch nothing else of the machine. Adopted where they are there already.
 Result<kernel::BpfObject> install_data_plane(const Options& options) {
     TRY(kernel::mount_bpf_filesystem(options.instance.bpf_mount()));
     kernel::BpfObject object = TRY_IN("data plane", kernel::BpfObject::install(options.instance.bpf_dir(options.node)));
     const std::string mount = TRY(kernel::find_cgroup2());
-    const std::string pods = options.instance.pods_cgroup(options.node);
-    TRY(kernel::create_cgroup(mount, pods));
+    const std::string node = options.instance.node_cgroup(options.node);
+    TRY(kernel::create_cgroup(mount, node));
     TRY_IN("socket programs",
-           kernel::attach_socket_programs(object, options.instance.bpf_dir(options.node), mount + "/" + pods));
+           kernel::attach_socket_programs(object, options.instance.bpf_dir(options.node), mount + "/" + node));
     return object;
 }
 
@@ -78,6 +80,9 @@ void sweep_until(std::stop_token stop, kernel::NodeMaps& maps) {
             metrics::gauge("weft_conntrack_entries", {{"map", name}}, "Connections remembered.")
                 .set(int64_t(swept->left));
             metrics::counter("weft_conntrack_expired_total", {{"map", name}}, "Entries swept.").add(swept->expired);
+            if (map != maps.ct_established.get()) continue;
+            if (const Status counted = recount(*maps.ct_held, swept->held); !counted)
+                log::warning("conntrack quotas", {{"error", counted.error().message}});
         }
     }
 }
@@ -90,6 +95,8 @@ Result<AllocationLog> open_log(const Options& options) {
 }  // namespace
 
 Status run(const Options& options, kube::Client& client, std::stop_token stop) {
+    map_writes();  // both counters stand in /metrics from the start: a restart that changes nothing shows 0
+    metrics::counter("weft_netlink_changes_total");
     const Instance& instance = options.instance;
     TRY(make_directories(instance.node_run_dir(options.node), 0700));
     const Uplink uplink = TRY(find_uplink(options.uplink));

@@ -42,7 +42,7 @@ Reconcilers::Reconcilers(kube::Brain& brain, const Instance& instance, const std
       host_(view_, tables, wiring, uplink, [this] { return endpoints_.endpoint_ids(); }),
       vpcs_(view_, tables, wiring, instance, uplink.mtu - tunnel_overhead,
             [this] { return endpoints_.endpoint_ids(); }),
-      services_(view_, tables),
+      services_(view_, tables, {uplink.address}, [this](const kube::ObjectKey& key) { service_queue_->add(key); }),
       writer_(brain.client(),
               [this](const kube::ObjectKey& block) {
                   brain_.post([this, block] { block_queue_->add_after(block, status_retry); });

@@ -3,13 +3,20 @@
 #include <algorithm>
 #include <set>
 
+#include "base/strings.h"
+
 namespace weft::agent {
 namespace {
+
+constexpr std::string_view source_ranges_annotation = "service.beta.kubernetes.io/load-balancer-source-ranges";
+constexpr int64_t affinity_max_s = 86400;
+constexpr uint32_t affinity_default_s = 10800;  // SVC-2
 
 struct Port {
     std::string name;
     uint16_t number = 0;
     net::Protocol protocol = net::Protocol::tcp;
+    uint16_t node_port = 0;  // 0: none
 };
 
 struct Target {
@@ -36,7 +43,8 @@ std::vector<Port> ports_of(const kube::Object& service, ServicePlan& plan) {
             plan.complaints.push_back("port " + std::to_string(*number) + ": " + protocol.error().message);
             continue;
         }
-        ports.push_back({std::string(json::find_string(entry, {"name"})), *number, *protocol});
+        ports.push_back({std::string(json::find_string(entry, {"name"})), *number, *protocol,
+                         port_number(entry, "nodePort").value_or(0)});
     }
     return ports;
 }
@@ -118,28 +126,77 @@ Reach reach_of(const kube::Object& service, std::string_view field) {
     return service.string({"spec", field}) == "Local" ? Reach::local : Reach::cluster;
 }
 
-bool has_source_ranges(const kube::Object& service) {
-    for (const json::Value& range : service.array({"spec", "loadBalancerSourceRanges"}))
-        if (range.is_string() && json::view(range.get_string()) != "0.0.0.0/0") return true;
-    return false;
+// The field, or where it is empty the annotation; nullopt: open to all.
+std::optional<std::vector<std::string>> source_ranges_of(const kube::Object& service) {
+    std::vector<std::string> texts = json::find_strings(service.body(), {"spec", "loadBalancerSourceRanges"});
+    if (texts.empty())
+        for (const std::string_view text : split_list(service.annotation(source_ranges_annotation)))
+            texts.emplace_back(text);
+    if (texts.empty()) return std::nullopt;
+    return texts;
+}
+
+// As Kubernetes reads it: set host bits are no error, the prefix is meant.
+Result<net::Prefix> parse_range(std::string_view text) {
+    const size_t slash = text.find('/');
+    const auto address = net::Address::parse(text.substr(0, slash));
+    const auto bits = slash == std::string_view::npos ? std::nullopt : parse_unsigned(text.substr(slash + 1));
+    if (!address || !bits || *bits > (address->is_v4() ? 32u : 128u)) return fail(Code::invalid, "is not a CIDR");
+    return net::Prefix::of(*address, unsigned(*bits));
+}
+
+std::vector<net::Prefix> parse_ranges(const std::vector<std::string>& texts, ServicePlan& plan) {
+    std::vector<net::Prefix> ranges;
+    for (const std::string& text : texts) {
+        if (const auto range = parse_range(trim(text))) ranges.push_back(*range);
+        else plan.complaints.push_back("loadBalancerSourceRanges: " + text + " " + range.error().message);
+    }
+    std::sort(ranges.begin(), ranges.end());
+    ranges.erase(std::unique(ranges.begin(), ranges.end()), ranges.end());
+    return ranges;
+}
+
+uint32_t affinity_of(const kube::Object& service) {
+    if (service.string({"spec", "sessionAffinity"}) != "ClientIP") return 0;
+    const int64_t seconds =
+        json::find_int(service.body(), {"spec", "sessionAffinityConfig", "clientIP", "timeoutSeconds"});
+    return seconds < 1 || seconds > affinity_max_s ? affinity_default_s : uint32_t(seconds);
 }
 
 class Planner {
 public:
-    Planner(ServicePlan& plan, uint32_t vni) : plan_(plan), vni_(vni) {}
+    Planner(ServicePlan& plan, uint32_t vni, uint32_t affinity_s = 0)
+        : plan_(plan), vni_(vni), affinity_s_(affinity_s) {}
 
     // The rows of one address in one VPC: the address itself and its ports.
-    void add_address(uint32_t vpc, const net::Address& address, const std::vector<Port>& ports, Reach reach) {
-        plan_.frontends[abi::frontend_address_key(vpc, address)] = {std::nullopt, abi::FRONTEND_ADDRESS, vni_};
+    void add_address(uint32_t vpc, const net::Address& address, const std::vector<Port>& ports, Reach reach,
+                     uint32_t flags = 0) {
+        plan_.frontends[abi::frontend_address_key(vpc, address)] = {std::nullopt, abi::FRONTEND_ADDRESS, vni_, 0};
+        for (const Port& port : ports) add_port(vpc, address, port.number, port, reach, flags);
+    }
+
+    void add_node_ports(uint32_t vpc, const net::Address& address, const std::vector<Port>& ports, Reach reach) {
         for (const Port& port : ports)
-            plan_.frontends[abi::frontend_key_of(vpc, address, port.number, port.protocol)] = {
-                ListKey{port.number, uint8_t(port.protocol), reach}, 0, vni_};
+            if (port.node_port != 0) add_port(vpc, address, port.node_port, port, reach, 0);
     }
 
 private:
+    void add_port(uint32_t vpc, const net::Address& address, uint16_t number, const Port& port, Reach reach,
+                  uint32_t flags) {
+        plan_.frontends[abi::frontend_key_of(vpc, address, number, port.protocol)] = {
+            ListKey{port.number, uint8_t(port.protocol), reach}, flags, vni_, affinity_s_};
+    }
+
     ServicePlan& plan_;
     uint32_t vni_;
+    uint32_t affinity_s_;
 };
+
+// A list that is empty here and not elsewhere: what names it is dropped, not refused (DP-4).
+void mark_none_here(ServicePlan& plan, const std::set<ListKey>& none_here) {
+    for (auto& [key, frontend] : plan.frontends)
+        if (frontend.list && none_here.contains(*frontend.list)) frontend.flags |= abi::FRONTEND_NONE_HERE;
+}
 
 }  // namespace
 
@@ -150,35 +207,50 @@ std::vector<net::Address> service_addresses(const kube::Object& service) {
 }
 
 ServicePlan plan_service(const kube::Object& service, std::span<const kube::ObjectPtr> slices, const cloud::Vpc& vpc,
-                         std::string_view node_name) {
+                         const NodeSide& node) {
     ServicePlan plan;
-    if (service.string({"spec", "type"}) == "ExternalName") return plan;
+    const std::string_view type = service.string({"spec", "type"});
+    if (type == "ExternalName") return plan;
     const std::vector<Port> ports = ports_of(service, plan);
-    Planner planner(plan, vpc.vni);
+    Planner planner(plan, vpc.vni, affinity_of(service));
+    const Reach from_outside = reach_of(service, "externalTrafficPolicy");
     for (const net::Address& address : cluster_addresses(service)) {
         // The DNS address is the service endpoint's own: delivered as it is, never translated.
         if (address == cloud::dns_address(vpc)) continue;
         planner.add_address(vpc.vni, address, ports, reach_of(service, "internalTrafficPolicy"));
     }
-    // What cannot be kept to its source ranges is not opened to the outside at all.
-    const bool is_closed = has_source_ranges(service);
-    if (is_closed)
-        plan.complaints.push_back("spec.loadBalancerSourceRanges: not enforced yet, so nothing outside is let in");
-    for (const net::Address& address : balancer_addresses(service)) {
-        planner.add_address(VPC_OUTSIDE, address, is_closed ? std::vector<Port>() : ports,
-                            reach_of(service, "externalTrafficPolicy"));
-        planner.add_address(vpc.vni, address, ports, Reach::cluster);  // DP-6: inside counts as internal
+    const std::vector<net::Address> balancers = balancer_addresses(service);
+    uint32_t closed = 0;
+    if (const auto ranges = balancers.empty() ? std::nullopt : source_ranges_of(service)) {
+        plan.source_ranges = parse_ranges(*ranges, plan);
+        closed = abi::FRONTEND_SOURCE_RANGES;
+    }
+    for (const net::Address& address : balancers) {
+        planner.add_address(VPC_OUTSIDE, address, ports, from_outside, closed);
+        planner.add_address(vpc.vni, address, ports, Reach::cluster, closed);  // DP-6: inside counts as internal
+    }
+    if (type == "NodePort" || type == "LoadBalancer") {
+        for (const net::Address& address : node.addresses) {
+            planner.add_node_ports(VPC_OUTSIDE, address, ports, from_outside);
+            planner.add_node_ports(vpc.vni, address, ports, Reach::cluster);
+        }
     }
     std::set<ListKey> wanted;
     for (const auto& [key, frontend] : plan.frontends)
         if (frontend.list) wanted.insert(*frontend.list);
+    std::set<ListKey> none_here;
     for (const Port& port : ports) {
-        const Targets targets = targets_of(slices, port, node_name);
+        const Targets targets = targets_of(slices, port, node.name);
         for (const Reach reach : {Reach::cluster, Reach::local}) {
             const ListKey list{port.number, uint8_t(port.protocol), reach};
-            if (wanted.contains(list)) plan.lists[list] = choose(targets, port, vpc.vni, reach);
+            if (!wanted.contains(list)) continue;
+            plan.lists[list] = choose(targets, port, vpc.vni, reach);
+            if (reach == Reach::local && plan.lists[list].empty() &&
+                !choose(targets, port, vpc.vni, Reach::cluster).empty())
+                none_here.insert(list);
         }
     }
+    mark_none_here(plan, none_here);
     return plan;
 }
 

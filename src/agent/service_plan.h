@@ -2,8 +2,10 @@
 //
 // A list is one port of the Service as far as its policy reaches: all endpoints, or this node's only. Chosen are the
 // ready endpoints, else those that still serve while they terminate, else none (DP-1..DP-3). Every address also has a
-// row of port 0. A public address stands in VPC 0 and in the owner's VPC. An endpoint, slice or port that cannot be
-// used is left out. Source: spec/kubernetes.md §4.1, EPS-5, EPS-12; bpf/abi/service.h.
+// row of port 0, but for the node's own: only nodePorts are taken from those. Public and node addresses stand in VPC 0
+// and in the owner's VPC, where all endpoints are meant whatever the external policy says (DP-6). An endpoint, slice,
+// port or source range that cannot be used is left out; source ranges of which none can be used let nobody in (DP-16).
+// Source: spec/kubernetes.md §4.1, EPS-5, EPS-12; bpf/abi/service.h.
 #pragma once
 #include <map>
 #include <optional>
@@ -30,12 +32,14 @@ struct PlannedFrontend {
     std::optional<ListKey> list;  // none: the row of port 0
     uint32_t flags = 0;
     uint32_t vpc = 0;  // the owner's
+    uint32_t affinity_s = 0;
     bool operator==(const PlannedFrontend&) const = default;
 };
 
 struct ServicePlan {
     std::map<abi::frontend_key, PlannedFrontend> frontends;
     std::map<ListKey, std::vector<abi::backend>> lists;  // sorted, each once
+    std::vector<net::Prefix> source_ranges;              // of the frontends with FRONTEND_SOURCE_RANGES
     std::vector<std::string> complaints;                 // what the user asked for and does not get
 };
 
@@ -45,8 +49,14 @@ struct HostBackend {
     net::Address address;
 };
 
+// This node: endpoints that name it are local; its addresses carry the nodePorts.
+struct NodeSide {
+    std::string name;
+    std::vector<net::Address> addresses;
+};
+
 ServicePlan plan_service(const kube::Object& service, std::span<const kube::ObjectPtr> slices, const cloud::Vpc& vpc,
-                         std::string_view node_name);
+                         const NodeSide& node);
 // Every address the Service has, ClusterIPs and balancer's.
 std::vector<net::Address> service_addresses(const kube::Object& service);
 // The Service default/kubernetes: one frontend in every VPC, at its reserved address.

@@ -14,8 +14,10 @@ const kube::ObjectKey kubernetes_key{"default", "kubernetes"};
 struct Services::Writes {
     std::vector<std::pair<uint32_t, abi::backend>> backends;
     std::vector<std::pair<abi::slot_key, uint32_t>> slots;
+    std::vector<std::pair<abi::source_range_key, uint32_t>> ranges;
     std::vector<std::pair<abi::frontend_key, abi::frontend>> frontends;
     std::vector<abi::frontend_key> gone_frontends;
+    std::vector<abi::source_range_key> gone_ranges;
     std::vector<abi::slot_key> gone_slots;
     std::vector<uint32_t> gone_backends;
 };
@@ -69,17 +71,41 @@ Result<ServicePlan> Services::plan(const kube::ObjectKey& key) const {
     }
     const auto vpc = view_.vpc_of_namespace(key.ns);
     if (!vpc) return fail(Code::unavailable, vpc.error().message);
-    return plan_service(*service, view_.slices_of(key), *vpc, view_.node_name);
+    return plan_service(*service, view_.slices_of(key), *vpc, node_);
+}
+
+// What another Service has is left to it; this one waits for it.
+void Services::give_way(const kube::ObjectKey& key, ServicePlan& plan) {
+    for (auto at = waiting_.begin(); at != waiting_.end();) {
+        at->second.erase(key);
+        at = at->second.empty() ? waiting_.erase(at) : std::next(at);
+    }
+    std::erase_if(plan.frontends, [&](const auto& frontend) {
+        const auto owner = owners_.find(frontend.first);
+        const bool is_taken = owner != owners_.end() && owner->second != key;
+        if (is_taken) {
+            waiting_[frontend.first].insert(key);
+            const std::string complaint = fmt::format(
+                "{} port {} is taken by Service {}", abi::from_abi(frontend.first.address).text(),
+                abi::from_abi_port(frontend.first.port), owner->second.text());
+            if (std::find(plan.complaints.begin(), plan.complaints.end(), complaint) == plan.complaints.end())
+                plan.complaints.push_back(complaint);
+        }
+        return is_taken;
+    });
+}
+
+void Services::let_others_look(const abi::frontend_key& gone) {
+    const auto found = waiting_.find(gone);
+    if (found == waiting_.end()) return;
+    const std::set<kube::ObjectKey> keys = std::move(found->second);
+    waiting_.erase(found);
+    for (const kube::ObjectKey& key : keys) look_again_(key);
 }
 
 Status Services::apply(const kube::ObjectKey& key, ServicePlan plan) {
     const Programmed before = programmed_.contains(key) ? programmed_[key] : Programmed{};
-    std::erase_if(plan.frontends, [&](const auto& frontend) {
-        const auto owner = owners_.find(frontend.first);
-        const bool is_taken = owner != owners_.end() && owner->second != key;
-        if (is_taken) plan.complaints.push_back("an address and port is taken by Service " + owner->second.text());
-        return is_taken;
-    });
+    give_way(key, plan);
 
     Programmed now;
     now.complaints = plan.complaints;
@@ -89,9 +115,11 @@ Status Services::apply(const kube::ObjectKey& key, ServicePlan plan) {
         now.numbers.emplace(list, number);
         numbers_.insert(number);
         plan_list(number, backends, writes);
+        plan_ranges(number, plan.source_ranges, writes);
     }
     for (const auto& [frontend_key, frontend] : plan.frontends) {
-        abi::frontend row{.service = 0, .slots = 0, .flags = frontend.flags, .vpc = frontend.vpc};
+        abi::frontend row{.service = 0, .slots = 0, .flags = frontend.flags, .vpc = frontend.vpc,
+                          .affinity_s = frontend.affinity_s};
         if (frontend.list) {
             row.service = now.numbers.at(*frontend.list);
             row.slots = uint32_t(plan.lists.at(*frontend.list).size());
@@ -114,6 +142,7 @@ Status Services::apply(const kube::ObjectKey& key, ServicePlan plan) {
     for (const abi::frontend_key& gone : writes.gone_frontends) {
         owners_.erase(gone);
         programmed_[key].frontends.erase(gone);
+        let_others_look(gone);
     }
     for (const auto& [list, number] : before.numbers) {
         if (plan.lists.contains(list)) continue;
@@ -186,7 +215,20 @@ void Services::plan_list(uint32_t number, const std::vector<abi::backend>& want,
         if (id != 0 && !kept.contains(id)) writes.gone_backends.push_back(id);
 }
 
+void Services::plan_ranges(uint32_t number, const std::vector<net::Prefix>& want, Writes& writes) const {
+    std::set<abi::source_range_key> wanted;
+    for (const net::Prefix& range : want) {
+        const abi::source_range_key key{uint32_t(SOURCE_RANGE_BITS + range.bits128), number,
+                                        abi::to_abi(range.address)};
+        wanted.insert(key);
+        writes.ranges.emplace_back(key, uint32_t(range.bits128));
+    }
+    for (const auto& [key, bits] : tables_.source_ranges.rows())
+        if (key.service == number && !wanted.contains(key)) writes.gone_ranges.push_back(key);
+}
+
 void Services::plan_removal(uint32_t number, Writes& writes) const {
+    plan_ranges(number, {}, writes);
     const std::vector<uint32_t> ids = slots_of(number);
     for (size_t slot = 0; slot < ids.size(); ++slot) {
         writes.gone_slots.push_back({number, uint32_t(slot)});
@@ -197,8 +239,10 @@ void Services::plan_removal(uint32_t number, Writes& writes) const {
 Status Services::write(const Writes& writes) {
     TRY(tables_.backends.put_all(writes.backends));
     TRY(tables_.slots.put_all(writes.slots));
+    TRY(tables_.source_ranges.put_all(writes.ranges));
     TRY(tables_.frontends.put_all(writes.frontends));
     TRY(tables_.frontends.erase_all(writes.gone_frontends));
+    TRY(tables_.source_ranges.erase_all(writes.gone_ranges));
     TRY(tables_.slots.erase_all(writes.gone_slots));
     TRY(tables_.backends.erase_all(writes.gone_backends));
     return {};
@@ -215,10 +259,13 @@ std::set<net::Address> Services::addresses_of(const kube::ObjectKey& key) const 
 }
 
 Status Services::adopt() {
-    std::vector<kube::ObjectKey> keys;
+    std::vector<std::pair<std::string, kube::ObjectKey>> keys;  // the oldest first: it keeps what two claim
     std::set<net::Address> undecided;
-    view_.services.for_each([&](const kube::ObjectPtr& service) { keys.push_back(service->key()); });
-    for (const kube::ObjectKey& key : keys) {
+    view_.services.for_each([&](const kube::ObjectPtr& service) {
+        keys.emplace_back(service->string({"metadata", "creationTimestamp"}), service->key());
+    });
+    std::sort(keys.begin(), keys.end());
+    for (const auto& [created, key] : keys) {
         if (Result<ServicePlan> planned = plan(key)) TRY(apply(key, std::move(*planned)));
         else undecided.merge(addresses_of(key));
     }
@@ -234,6 +281,8 @@ Status Services::adopt() {
         if (numbers.contains(key.service)) used_backends.insert(id);
         else orphans.gone_slots.push_back(key);
     }
+    for (const auto& [key, bits] : tables_.source_ranges.rows())
+        if (!numbers.contains(key.service)) orphans.gone_ranges.push_back(key);
     for (const auto& [id, row] : tables_.backends.rows())
         if (!used_backends.contains(id)) orphans.gone_backends.push_back(id);
     return write(orphans);

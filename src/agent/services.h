@@ -3,9 +3,11 @@
 // What a Service means is service_plan.h; here are the numbers. A list's number and a backend's id are taken over from
 // the maps after a restart, so that unchanged Services cost no write and live connections keep their entries. A backend
 // that stays keeps its slot and its id; ids are not used again soon. Order of writes: backends, slots, frontends; then
-// what goes: frontends, slots, backends. Of two Services that claim one frontend the first one keeps it. Threads: the
-// brain's. Source: bpf/abi/service.h, design.md "A Service".
+// what goes: frontends, slots, backends. Of two Services that claim one frontend the first keeps it (at a start: the
+// older); when it lets go, `look_again` names those that went without. Threads: the brain's. Source: bpf/abi/service.h,
+// design.md "A Service".
 #pragma once
+#include <functional>
 #include <map>
 #include <set>
 
@@ -21,7 +23,14 @@ std::vector<abi::backend> arrange(const std::vector<std::optional<abi::backend>>
 
 class Services {
 public:
-    Services(const View& view, Tables& tables) : view_(view), tables_(tables) {}
+    using LookAgain = std::function<void(const kube::ObjectKey&)>;
+
+    Services(const View& view, Tables& tables, std::vector<net::Address> node_addresses = {},
+             LookAgain look_again = [](const kube::ObjectKey&) {})
+        : view_(view),
+          tables_(tables),
+          node_{view.node_name, std::move(node_addresses)},
+          look_again_(std::move(look_again)) {}
 
     kube::Outcome reconcile(const kube::ObjectKey& key);
     // Once, after the caches are in sync: every Service, then away with what none of them has. Rows of the addresses of
@@ -40,6 +49,8 @@ private:
 
     Result<ServicePlan> plan(const kube::ObjectKey& key) const;
     Status apply(const kube::ObjectKey& key, ServicePlan plan);
+    void give_way(const kube::ObjectKey& key, ServicePlan& plan);
+    void let_others_look(const abi::frontend_key& gone);
     uint32_t number_of(const ServicePlan& plan, const ListKey& list, const Programmed& before);
     std::vector<uint32_t> slots_of(uint32_t number) const;
     uint32_t new_backend_id();
@@ -48,13 +59,17 @@ private:
 
     struct Writes;
     void plan_list(uint32_t number, const std::vector<abi::backend>& want, Writes& writes);
+    void plan_ranges(uint32_t number, const std::vector<net::Prefix>& want, Writes& writes) const;
     void plan_removal(uint32_t number, Writes& writes) const;
     Status write(const Writes& writes);
 
     const View& view_;
     Tables& tables_;
+    NodeSide node_;
+    LookAgain look_again_;
     std::map<kube::ObjectKey, Programmed> programmed_;
     std::map<abi::frontend_key, kube::ObjectKey> owners_;
+    std::map<abi::frontend_key, std::set<kube::ObjectKey>> waiting_;  // went without
     std::set<uint32_t> numbers_;
     uint32_t last_number_ = 0;
     uint32_t last_backend_ = 0;

@@ -59,10 +59,10 @@ std::map<abi::frontend_key, abi::frontend> desired_local_frontends(uint32_t vni,
     std::map<abi::frontend_key, abi::frontend> rows;
     for (const net::Address& address : addresses) {
         rows[abi::frontend_address_key(VPC_OUTSIDE, address)] = {0, 0, abi::FRONTEND_ADDRESS | abi::FRONTEND_LOCAL,
-                                                                 vni};
+                                                                 vni, 0};
         for (const uint16_t port : ingress_ports)
             rows[abi::frontend_key_of(VPC_OUTSIDE, address, port, net::Protocol::tcp)] = {0, 0, abi::FRONTEND_LOCAL,
-                                                                                          vni};
+                                                                                          vni, 0};
     }
     return rows;
 }

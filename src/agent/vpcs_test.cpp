@@ -124,5 +124,24 @@ TEST(ConntrackSweep, takes_the_expired_and_leaves_the_living) {
     EXPECT_EQ(left, (std::set<int>{1, 4, 6}));
 }
 
+TEST(ConntrackSweep, counts_anew_what_each_endpoint_holds) {
+    kernel::FakeMap<abi::ct_key, abi::ct_entry> map;
+    for (uint16_t port = 1; port <= 5; ++port) {
+        abi::ct_key key{};
+        key.low_port = port;
+        key.protocol = 6;
+        abi::ct_entry entry{};
+        entry.state = abi::CT_ESTABLISHED;
+        entry.owner = port <= 3 ? 11 : 12;
+        entry.last_seen_s = port == 1 ? 1 : 100000;
+        map.entries[key] = entry;
+    }
+    kernel::FakeMap<uint32_t, __s64> held;
+    held.entries = {{11, 90}, {12, 2}, {13, 7}};
+    EXPECT_TRUE(recount(held, sweep(map, 100000)->held).has_value());
+    EXPECT_EQ(held.entries, (std::map<uint32_t, __s64>{{11, 2}, {12, 2}, {13, 0}}));
+    EXPECT_EQ(held.writes(), 2u) << "what is right already is left to the data plane";
+}
+
 }  // namespace
 }  // namespace weft::agent

@@ -108,7 +108,7 @@ Outcome<Reply> Api::answer_resource(const Call& call, const Identity& identity,
                                     std::shared_ptr<const KindTable> table) {
     const auto target = TRY(find_target(std::move(table), call));
     if (!target) return plain_not_found();
-    TRY(authorize(identity, *target));
+    TRY(authorize(identity, *target, call));
     if (call.body.size() > json::json_bytes_max)
         return refuse(413, "RequestEntityTooLarge",
                       fmt::format("Request entity too large: limit is {}", json::json_bytes_max));
@@ -150,10 +150,20 @@ std::optional<Reply> Api::answer_health(const Call& call) {
     return Reply::text(200, "ok");
 }
 
+// kubectl looks here for a kind that it does not find in v3; a document without kinds lets it say so to its user.
+// A protobuf openapi.v2.Document: swagger = "2.0", info = {title = "weft", version = "v1"}.
+static Outcome<std::optional<Reply>> empty_openapi_v2(const Call& call) {
+    constexpr std::string_view type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    if (call.accept.find("application/com.github.proto-openapi.spec.v2") == std::string::npos)
+        return refuse(406, "NotAcceptable", "OpenAPI v2 is not served here, use /openapi/v3");
+    Reply reply = Reply::text(200, "\x0a\x03" "2.0" "\x12\x0a\x0a\x04" "weft" "\x12\x02" "v1");
+    reply.content_type = type;
+    return std::optional(std::move(reply));
+}
+
 Outcome<std::optional<Reply>> Api::answer_openapi(const Call& call, const KindTable& table) {
     const auto& path = call.segments;
-    if (path.size() >= 2 && path[1] == "v2")
-        return refuse(406, "NotAcceptable", "OpenAPI v2 is not served here, use /openapi/v3");
+    if (path.size() == 2 && path[1] == "v2") return empty_openapi_v2(call);
     if (path.size() < 2 || path[1] != "v3") return std::optional<Reply>();
     std::string group, version;
     if (path.size() == 4 && path[2] == "api") version = path[3];

@@ -37,6 +37,14 @@ TEST_F(ApiTest, each_component_may_do_its_own_work_and_no_more) {
     EXPECT_EQ(status("runtime", "PATCH /api/v1/namespaces/default/pods/a"), 403);
     EXPECT_EQ(send("DELETE /api/v1/namespaces/default/secrets/a", {.role = "controller"}).status, 404);
     EXPECT_EQ(status("controller", "PATCH /api/v1/namespaces/default/secrets/a"), 403);
+    const auto patch_secret = [&](std::string body) {
+        return send("PATCH /api/v1/namespaces/default/secrets/a",
+                    {.body = std::move(body), .content_type = "application/merge-patch+json", .role = "controller"})
+            .status;
+    };
+    EXPECT_EQ(patch_secret(R"({"metadata":{"ownerReferences":[],"uid":"u"}})"), 404) << "the garbage collector's";
+    EXPECT_EQ(patch_secret(R"({"metadata":{"finalizers":[]},"data":{"a":"eA=="}})"), 403);
+    EXPECT_EQ(patch_secret(R"({"metadata":{"labels":{}}})"), 403);
     EXPECT_EQ(status("controller", "GET /api/v1/namespaces/default/pods/a/exec?command=sh"), 403);
     const Answer refused = send("GET /api/v1/namespaces/team/secrets", {.role = "dns"});
     EXPECT_EQ(refused.message(),

@@ -50,7 +50,8 @@ private:
     std::map<std::string, std::string> tokens_;  // by role name
 };
 
-// 403 with Kubernetes' words.
-Done authorize(const Identity& identity, const Target& target);
+// 403 with Kubernetes' words. `call`: who may patch a Secret without owning everything may do so only by a merge patch
+// of its ownerReferences and finalizers.
+Done authorize(const Identity& identity, const Target& target, const Call& call);
 
 }  // namespace weft::apiserver

@@ -1,6 +1,7 @@
 // create, and what every write shares: options, strict decoding, identity. Source: spec/kubernetes.md §1.4, §1.6, §1.8.
 #include <fmt/format.h>
 
+#include "apiserver/managed_fields.h"
 #include "apiserver/rest.h"
 #include "apiserver/schema.h"
 #include "apiserver/validate.h"
@@ -23,9 +24,15 @@ Done Rest::read_write_options() {
     else if (validation == "Ignore") field_validation_ = FieldValidation::ignore;
     else if (!validation.empty() && validation != "Warn")
         errors.push_back(not_supported("fieldValidation", json::Value(validation), {"", "Ignore", "Warn", "Strict"}));
-    if (call_.query.get("fieldManager").size() > 128)
-        errors.push_back(too_long("fieldManager", "may not be more than 128 bytes"));
-    if (call_.query.has("force"))
+    const bool applies = target_.verb == Verb::patch && is_apply_patch(call_.content_type);
+    const std::string_view manager = call_.query.get("fieldManager");
+    if (manager.size() > manager_bytes_max)
+        errors.push_back(too_long("fieldManager", fmt::format("may not be more than {} bytes", manager_bytes_max)));
+    if (std::any_of(manager.begin(), manager.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }))
+        errors.push_back(
+            invalid_value("fieldManager", json::Value(manager), "should only contain printable characters"));
+    if (applies && manager.empty()) errors.push_back(required("fieldManager", "is required for apply patch"));
+    if (call_.query.has("force") && !applies)
         errors.push_back(forbidden_field("force", "may not be specified for non-apply patch"));
     if (!errors.empty()) {
         const bool is_patch = target_.verb == Verb::patch;
@@ -56,8 +63,6 @@ Outcome<json::Value> Rest::read_object() {
     json::Object& metadata = object.get_object()["metadata"].is_object()
                                  ? object.get_object()["metadata"].get_object()
                                  : object.get_object()["metadata"].emplace_object();
-    // Field ownership is not tracked, so nobody's claim to it is kept.
-    metadata.erase("managedFields");
     metadata.erase("selfLink");
     TRY(check_identity(object));
     return object;
@@ -98,14 +103,18 @@ Outcome<Reply> Rest::create() {
     return object_reply(201, TRY(create_object(TRY(read_object()))));
 }
 
-Outcome<json::Value> Rest::create_object(json::Value object) {
+Outcome<json::Value> Rest::create_object(json::Value object, const json::Value* managed_fields) {
     if (!json::find_string(object, {"metadata", "resourceVersion"}).empty())
         return refuse(500, "InternalError",
                       "Internal error occurred: resourceVersion should not be set on objects to be created");
     const std::string base(json::find_string(object, {"metadata", "generateName"}));
     const bool generates = json::find_string(object, {"metadata", "name"}).empty() && !base.empty();
     apply_defaults(kind_, object);
+    const json::Value* sent = json::find(object, {"metadata", "managedFields"});
+    const std::optional<json::Value> given = sent == nullptr ? std::nullopt : std::optional(*sent);
     prepare_create(kind_, object);
+    if (managed_fields != nullptr) set_managed_fields(object, *managed_fields);
+    else track_fields(object, nullptr, given ? &*given : nullptr, Part::main);
     json::set(object, {"metadata", "uid"}, json::Value(random_uuid()));
     json::set(object, {"metadata", "creationTimestamp"}, json::Value(rfc3339(clock_.wall())));
     if (is_crd(kind_)) establish(*kinds_.table(), object, clock_);

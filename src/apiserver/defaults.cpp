@@ -77,6 +77,16 @@ void default_deployment(json::Value& object) {
     }
 }
 
+void default_stateful_set(json::Value& object) {
+    default_template(object);
+    json::Object* spec = object_at(object, "spec");
+    json::Value* strategy = spec == nullptr ? nullptr : spec->if_contains("updateStrategy");
+    if (strategy == nullptr || json::find_string(*strategy, {"type"}) != "RollingUpdate") return;
+    default_member(*strategy, "rollingUpdate", json::Object{});
+    if (json::Object* rolling = object_at(*strategy, "rollingUpdate"))
+        if (!rolling->contains("partition")) (*rolling)["partition"] = 0;
+}
+
 void default_pod(json::Value& object) {
     if (object_at(object, "spec") == nullptr) return;
     json::Value& spec = object.get_object()["spec"];
@@ -164,6 +174,7 @@ void apply_defaults(const Kind& kind, json::Value& object) {
         {"Pod", default_pod},
         {"Deployment.apps", default_deployment},
         {"ReplicaSet.apps", default_template},
+        {"StatefulSet.apps", default_stateful_set},
         {"Secret", default_secret},
         {"CustomResourceDefinition.apiextensions.k8s.io", default_crd},
     };

@@ -145,10 +145,12 @@ private:
         const auto named = [&] {
             json::Object patch = kind.custom
                                      ? write_operation(kind, "patch", component,
-                                                       {"application/json-patch+json", "application/merge-patch+json"})
+                                                       {"application/json-patch+json", "application/merge-patch+json",
+                                                        "application/apply-patch+yaml"})
                                      : write_operation(kind, "patch", component,
                                                        {"application/json-patch+json", "application/merge-patch+json",
-                                                        "application/strategic-merge-patch+json"});
+                                                        "application/strategic-merge-patch+json",
+                                                        "application/apply-patch+yaml"});
             return json::Object{
                 {"get", operation(kind, "get", component)},
                 {"put", write_operation(kind, "put", component, {"application/json", "application/yaml"})},

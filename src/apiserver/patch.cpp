@@ -15,7 +15,7 @@ std::expected<PatchType, Refusal> patch_type(const Kind& kind, std::string_view 
         Refusal{415,
                 "UnsupportedMediaType",
                 fmt::format("the body of the request was in an unknown format - accepted media types include: "
-                            "application/json-patch+json, application/merge-patch+json{}",
+                            "application/json-patch+json, application/merge-patch+json{}, application/apply-patch+yaml",
                             kind.custom ? "" : ", application/strategic-merge-patch+json"),
                 {}});
 }

@@ -1,6 +1,6 @@
 // Rest: the verbs. A Call whose path named a Target becomes a Reply; one file per family of verbs:
 //   read.cpp get, list · watch.cpp watch · create.cpp create · update.cpp update, patch · remove.cpp delete,
-//   deletecollection subresource.cpp scale, binding, finalize · connect.cpp log, exec
+//   deletecollection subresource.cpp scale, binding, finalize · connect.cpp log, exec · apply.cpp server-side apply
 // Order inside a write: decode, default, prepare, validate, then in the store's transaction admit and store (API-65).
 // Threads: any; a Rest is made per request. Source: spec/kubernetes.md §1.1, §1.4..1.8.
 #pragma once
@@ -42,6 +42,7 @@ private:
     Outcome<Reply> create();
     Outcome<Reply> update();
     Outcome<Reply> patch();
+    Outcome<Reply> apply();
     Outcome<Reply> remove();
     Outcome<Reply> remove_collection();
     Outcome<Reply> get_scale();
@@ -61,9 +62,14 @@ private:
     Done take_strict_errors(const std::vector<std::string>& strict, bool of_patch);
     Done check_identity(json::Value& object);      // API-34, API-35
     void add_warnings(const json::Value& object);  // what is stored but not done (API-92)
-    Outcome<json::Value> create_object(json::Value object);
+    // `managed_fields`: what apply made of them; else they are tracked here.
+    Outcome<json::Value> create_object(json::Value object, const json::Value* managed_fields = nullptr);
     // One try: Conflict when the stored object moved meanwhile.
-    Outcome<json::Value> update_object(json::Value wish, const json::Value& stored, Part part);
+    Outcome<json::Value> update_object(json::Value wish, const json::Value& stored, Part part,
+                                       const json::Value* managed_fields = nullptr);
+    Outcome<json::Value> read_applied();
+    void track_fields(json::Value& wish, const json::Value* stored, const json::Value* given, Part part);
+    static void set_managed_fields(json::Value& wish, json::Value managed_fields);
     // Stores without preparation and validation; a deleting object that nothing holds any more is removed.
     Outcome<json::Value> store_update(json::Value wish, const json::Value& stored);
     Part part() const { return target_.subresource == "status" ? Part::status : Part::main; }
@@ -93,6 +99,8 @@ private:
     FieldValidation field_validation_ = FieldValidation::warn;
     std::vector<std::string> warnings_;
 };
+
+bool is_apply_patch(std::string_view content_type);
 
 // Whether deletion has to wait: metadata.finalizers, or a namespace's spec.finalizers.
 bool has_finalizers(const json::Value& object);

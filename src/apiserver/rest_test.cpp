@@ -174,7 +174,8 @@ TEST_F(RestTest, patches_of_each_kind_and_the_ones_not_spoken_API_80_81_84) {
     EXPECT_EQ(patch("application/merge-patch+json", R"({"data":{"a":null}})").body.at("data").as_object().size(), 1u);
     EXPECT_EQ(patch("application/strategic-merge-patch+json", R"({"metadata":{"labels":{"x":"y"}}})").status, 200);
     EXPECT_EQ(patch("application/json-patch+json", R"([{"op":"test","path":"/data/b","value":"9"}])").status, 422);
-    EXPECT_EQ(patch("application/apply-patch+yaml", "{}").status, 415);
+    EXPECT_EQ(patch("application/cbor", "{}").status, 415);
+    EXPECT_EQ(patch("application/apply-patch+yaml", "{}").status, 422);  // no fieldManager
     EXPECT_EQ(patch("text/plain", "{}").status, 415);
     EXPECT_EQ(patch("application/merge-patch+json", "{").status, 400);
     EXPECT_EQ(merge(path_of(maps, "p"), R"({"metadata":{"resourceVersion":"1"}})").status, 409);

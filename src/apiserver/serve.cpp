@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "apiserver/compress.h"
 #include "apiserver/negotiate.h"
 
 namespace weft::apiserver {
@@ -68,10 +69,12 @@ void send(Reply reply, http::Request& request, http::Exchange& exchange) {
 void serve(Api& api, http::Request& request, http::Exchange& exchange) {
     auto call = read_call(request, exchange);
     if (!call) {
-        Call nothing;
+        const Call nothing;
         return send(failure_reply(call.error(), nothing), request, exchange);
     }
-    send(api.answer(*call), request, exchange);
+    Reply reply = api.answer(*call);
+    compress(reply, request.headers().get("Accept-Encoding"));
+    send(std::move(reply), request, exchange);
 }
 
 }  // namespace weft::apiserver

@@ -109,6 +109,8 @@ const std::map<Text, BuiltinTable>& tables() {
          {{name_column, number("Desired"), number("Current"), number("Ready"), age_column, text("Containers", 1),
            text("Images", 1), text("Selector", 1)},
           replica_set_cells}},
+        {"StatefulSet.apps",
+         {{name_column, text("Ready"), age_column, text("Containers", 1), text("Images", 1)}, stateful_set_cells}},
         {"ConfigMap", {{name_column, number("Data"), age_column}, config_map_cells}},
         {"Secret", {{name_column, text("Type"), number("Data"), age_column}, secret_cells}},
         {"ServiceAccount", {{name_column, age_column}, plain_cells}},

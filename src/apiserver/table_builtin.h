@@ -13,7 +13,7 @@ struct BuiltinTable {
 const BuiltinTable* builtin_table(const Kind& kind);
 
 // The cells, by family: table_network.cpp (Service, EndpointSlice, Ingress, IngressClass), table_workload.cpp (Pod,
-// Deployment, ReplicaSet, Node), the rest in table_builtin.cpp.
+// Deployment, ReplicaSet, StatefulSet, Node), the rest in table_builtin.cpp.
 json::Array service_cells(const json::Value& object, WallTime now);
 json::Array endpoint_slice_cells(const json::Value& object, WallTime now);
 json::Array ingress_cells(const json::Value& object, WallTime now);
@@ -22,6 +22,7 @@ json::Array pod_cells(const json::Value& object, WallTime now);
 json::Array node_cells(const json::Value& object, WallTime now);
 json::Array deployment_cells(const json::Value& object, WallTime now);
 json::Array replica_set_cells(const json::Value& object, WallTime now);
+json::Array stateful_set_cells(const json::Value& object, WallTime now);
 
 // Shared by them.
 json::Value name_cell(const json::Value& object);

@@ -1,4 +1,5 @@
-// Cells of Pod, Node, Deployment and ReplicaSet. A pod's Status is the most telling word of its containers' states.
+// Cells of Pod, Node, Deployment, ReplicaSet and StatefulSet. A pod's Status is the most telling word of its
+// containers' states.
 #include "apiserver/table_builtin.h"
 #include "kube/object.h"
 
@@ -201,6 +202,13 @@ json::Array replica_set_cells(const json::Value& object, WallTime now) {
                       json::find_int(object, {"status", "readyReplicas"}), age_cell(object, now)};
     add_template_cells(cells, object);
     return cells;
+}
+
+json::Array stateful_set_cells(const json::Value& object, WallTime now) {
+    const int64_t ready = json::find_int(object, {"status", "readyReplicas"});
+    return {name_cell(object), json::Value(fmt::format("{}/{}", ready, json::find_int(object, {"spec", "replicas"}))),
+            age_cell(object, now), json::Value(containers_text(object, "name")),
+            json::Value(containers_text(object, "image"))};
 }
 
 }  // namespace weft::apiserver

@@ -39,7 +39,8 @@ Outcome<json::Value> Rest::store_update(json::Value wish, const json::Value& sto
     return updated;
 }
 
-Outcome<json::Value> Rest::update_object(json::Value wish, const json::Value& stored, Part part) {
+Outcome<json::Value> Rest::update_object(json::Value wish, const json::Value& stored, Part part,
+                                         const json::Value* managed_fields) {
     const std::string_view name = target_.key.name;
     const std::string_view uid = json::find_string(wish, {"metadata", "uid"});
     const std::string_view stored_uid = json::find_string(stored, {"metadata", "uid"});
@@ -58,7 +59,11 @@ Outcome<json::Value> Rest::update_object(json::Value wish, const json::Value& st
     json::set(wish, {"metadata", "resourceVersion"},
               json::Value(json::find_string(stored, {"metadata", "resourceVersion"})));
     apply_defaults(kind_, wish);
+    const json::Value* sent = json::find(wish, {"metadata", "managedFields"});
+    const std::optional<json::Value> given = sent == nullptr ? std::nullopt : std::optional(*sent);
     prepare_update(kind_, wish, stored, part);
+    if (managed_fields != nullptr) set_managed_fields(wish, *managed_fields);
+    else track_fields(wish, &stored, given ? &*given : nullptr, part);
     if (is_crd(kind_) && part == Part::main) establish(*kinds_.table(), wish, clock_);
     for (std::string& warning : write_warnings(kind_, wish)) warnings_.push_back(std::move(warning));
     FieldErrors errors = validate_update(kind_, wish, stored, part);
@@ -95,6 +100,7 @@ Outcome<Reply> Rest::update() {
 
 Outcome<Reply> Rest::patch() {
     if (target_.subresource == "scale") return write_scale();
+    if (is_apply_patch(call_.content_type) && target_.subresource != "finalize") return apply();
     const PatchType type = TRY(patch_type(kind_, call_.content_type));
     TRY(read_write_options());
     std::vector<std::string> duplicates;
@@ -109,7 +115,6 @@ Outcome<Reply> Rest::patch() {
                                  {invalid_value("patch", json::Value(call_.body), verdict.error().message)});
         warnings_.clear();
         TRY(take_strict_errors(strict, true));
-        json::erase(wish, {"metadata", "managedFields"});
         TRY(check_identity(wish));
         const bool names_revision = json::find_string(wish, {"metadata", "resourceVersion"}) !=
                                     json::find_string(stored, {"metadata", "resourceVersion"});

@@ -73,6 +73,7 @@ void validate_spec(const Kind& kind, const json::Value& object, const json::Valu
         {"Pod", validate_pod},
         {"Deployment.apps", validate_deployment},
         {"ReplicaSet.apps", validate_replica_set},
+        {"StatefulSet.apps", validate_stateful_set},
         {"ConfigMap", validate_config_data},
         {"Secret", validate_config_data},
         {"CustomResourceDefinition.apiextensions.k8s.io", validate_crd},

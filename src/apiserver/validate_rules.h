@@ -18,6 +18,7 @@ void validate_ingress_class(const json::Value& object, Stored stored, FieldError
 void validate_pod(const json::Value& object, Stored stored, FieldErrors& errors);
 void validate_deployment(const json::Value& object, Stored stored, FieldErrors& errors);
 void validate_replica_set(const json::Value& object, Stored stored, FieldErrors& errors);
+void validate_stateful_set(const json::Value& object, Stored stored, FieldErrors& errors);
 void validate_config_data(const json::Value& object, Stored stored, FieldErrors& errors);
 void validate_crd(const json::Value& object, Stored stored, FieldErrors& errors);
 void validate_vpc(const json::Value& object, Stored stored, FieldErrors& errors);

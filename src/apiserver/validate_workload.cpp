@@ -241,6 +241,44 @@ void validate_replica_set(const json::Value& object, Stored stored, FieldErrors&
     validate_pod_template(*json::find(object, {"spec"}), true, errors);
 }
 
+void validate_stateful_set(const json::Value& object, Stored stored, FieldErrors& errors) {
+    validate_own_selector(object, nullptr, errors);
+    validate_pod_template(*json::find(object, {"spec"}), true, errors);
+    if (const Text service = json::find_string(object, {"spec", "serviceName"}); !service.empty())
+        expect(label_error(service), "spec.serviceName", service, errors);
+    if (json::find_string(object, {"spec", "updateStrategy", "type"}) == "OnDelete" &&
+        json::has(object, {"spec", "updateStrategy", "rollingUpdate"})) {
+        errors.push_back(invalid_value("spec.updateStrategy.rollingUpdate",
+                                       *json::find(object, {"spec", "updateStrategy", "rollingUpdate"}),
+                                       "only allowed for updateStrategy 'RollingUpdate'"));
+    }
+    if (const json::Value* missing =
+            json::find(object, {"spec", "updateStrategy", "rollingUpdate", "maxUnavailable"})) {
+        const auto count = count_or_percent(missing);
+        if (!count || *count <= 0) {
+            errors.push_back(invalid_value("spec.updateStrategy.rollingUpdate.maxUnavailable", *missing,
+                                           "must be a positive number or a percentage (e.g. '25%')"));
+        }
+    }
+    if (stored == nullptr || json::find_object(*stored, {"spec"}) == nullptr) return;
+    // A set's pods carry its name and claims, so what they are made of is fixed.
+    json::Value now = *json::find(object, {"spec"});
+    json::Value before = *json::find(*stored, {"spec"});
+    for (json::Value* side : {&now, &before}) {
+        for (const Text field :
+             {Text("replicas"), Text("ordinals"), Text("template"), Text("updateStrategy"),
+              Text("revisionHistoryLimit"), Text("persistentVolumeClaimRetentionPolicy"), Text("minReadySeconds")}) {
+            json::erase(*side, {field});
+        }
+    }
+    if (now != before) {
+        errors.push_back(forbidden_field(
+            "spec",
+            "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+            "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"));
+    }
+}
+
 void validate_pod(const json::Value& object, Stored stored, FieldErrors& errors) {
     const json::Value* spec = json::find(object, {"spec"});
     if (spec == nullptr) return;

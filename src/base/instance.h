@@ -46,8 +46,10 @@ public:
 
     // Below the cgroup2 mount.
     std::string cgroup() const { return "weft-" + name_; }
-    std::string system_cgroup(std::string_view node) const { return cgroup() + "/" + std::string(node) + "/system"; }
-    std::string pods_cgroup(std::string_view node) const { return cgroup() + "/" + std::string(node) + "/pods"; }
+    std::string node_cgroup(std::string_view node) const { return cgroup() + "/" + std::string(node); }
+    std::string system_cgroup(std::string_view node) const { return node_cgroup(node) + "/system"; }
+    std::string pods_cgroup(std::string_view node) const { return node_cgroup(node) + "/pods"; }
+    std::string exec_cgroup(std::string_view node) const { return node_cgroup(node) + "/exec"; }  // `weft exec NODE`
 
 private:
     explicit Instance(std::string name) : name_(std::move(name)) {}

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "base/clock.h"
 #include "base/fd.h"
 #include "kernel/cgroup.h"
@@ -26,10 +28,18 @@ Result<std::string> place_netns(const Instance& instance, std::string_view place
     return fail(Code::not_found, "no place named \"" + std::string(place) + "\"; there are:" + (known.empty() ? " none" : known));
 }
 
+// A node's own cgroup where there is one, so that its socket programs serve the program as they serve the node.
+static std::string cgroup_of(const Instance& instance, const std::string& cgroup2, const std::string& netns) {
+    const std::string node = netns.substr(instance.node_netns("").size());
+    const bool is_node = std::filesystem::exists(cgroup2 + "/" + instance.pods_cgroup(node));
+    return is_node ? instance.exec_cgroup(node) : instance.cgroup() + "/exec";
+}
+
 static Status enter(const Instance& instance, const std::string& netns) {
     const std::string cgroup2 = TRY(kernel::find_cgroup2());
-    TRY(kernel::create_cgroup(cgroup2, instance.cgroup() + "/exec"));
-    TRY(kernel::move_to_cgroup(cgroup2, instance.cgroup() + "/exec", 0));
+    const std::string cgroup = cgroup_of(instance, cgroup2, netns);
+    TRY(kernel::create_cgroup(cgroup2, cgroup));
+    TRY(kernel::move_to_cgroup(cgroup2, cgroup, 0));
     const std::string path = Instance::netns_path(netns);
     const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) return fail_errno("open " + path);

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/strings.h"
+#include "cli/doctor.h"
 #include "cli/progress.h"
 #include "cli/prove.h"
 #include "cli/verbs.h"
@@ -47,13 +48,6 @@ static Result<standalone::SupervisorOptions> options_of(const Instance& instance
                                           .dns_upstream = args.dns_upstream};
     options.cni_binary = (std::filesystem::path(args.self_binary).parent_path() / "weft-cni").string();
     return options;
-}
-
-static Status check_machine() {
-    if (geteuid() != 0) return fail(Code::denied, "weft up needs root: it makes network namespaces and loads BPF programs");
-    if (!std::filesystem::exists("/sys/kernel/btf/vmlinux"))
-        return fail(Code::unavailable, "this kernel has no BTF (/sys/kernel/btf/vmlinux); a Debian 12 kernel has");
-    return {};
 }
 
 static Status start_supervisor(const Instance& instance, const UpArgs& args, const standalone::SupervisorOptions& options) {
@@ -111,8 +105,8 @@ ready. To use it:
 }
 
 static Status run_up(const Common& common, const UpArgs& args) {
-    TRY(check_machine());
     const Instance instance = TRY(Instance::parse(common.instance.empty() ? default_instance : common.instance));
+    TRY(examine_before_up(instance, args.self_binary));
     const standalone::SupervisorOptions options = TRY(options_of(instance, args));
     fmt::print("weft up: instance {}\n", instance.name());
     TRY(step("supervisor", [&] { return start_supervisor(instance, args, options); }));

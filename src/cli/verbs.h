@@ -19,8 +19,13 @@ int up(const Common& common, const UpArgs& args);
 int supervise(const Common& common, const UpArgs& args);  // what `up` leaves running
 
 int down(const Common& common, bool purge);
-int status(const Common& common);
-int drops(const Common& common, bool follow);
+int status(const Common& common);              // -o json: for programs
+int drops(const Common& common, bool follow);  // same; with follow one object a line
+int conntrack(const Common& common, const std::string& node, const std::string& address);  // "": every node, every address
+// `who` is NAMESPACE/POD or POD, `target` ADDRESS:PORT[/udp]. 0: goes on; 9: would be dropped (docs/operate/cli.md).
+int why(const Common& common, const std::string& who, const std::string& target);
+int doctor(const Common& common, const std::string& self_binary);
+int version(const Common& common, const std::string& number);
 
 int apply(const Common& common, const std::vector<std::string>& files);
 int get(const Common& common, const std::string& what, const std::string& name, bool all_namespaces);

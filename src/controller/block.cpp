@@ -24,11 +24,7 @@ Object new_block(const cloud::VSwitch& vswitch, const cloud::LeasePlan::Lease& l
 // Ends the life of blocks that were asked back and are free, and of those whose node is gone: no agent will ever hand
 // them back, and nothing there uses them any more.
 Status reclaim(World& world, std::string_view vswitch) {
-    std::vector<ObjectPtr> blocks;
-    world.address_blocks.for_each([&](const ObjectPtr& block) {
-        if (block->string({"spec", "vSwitch"}) == vswitch) blocks.push_back(block);
-    });
-    for (const ObjectPtr& block : blocks) {
+    for (const ObjectPtr& block : world.address_blocks.under(world.blocks_by_vswitch, vswitch)) {
         const bool is_orphan = world.nodes.get(block->string({"spec", "node"})) == nullptr;
         if (is_orphan && !block->deleting()) {
             TRY(world.address_blocks.remove(*block));

@@ -12,11 +12,6 @@ using kube::Outcome;
 
 constexpr Duration batch_delay = std::chrono::milliseconds(100);  // EPS-13
 
-bool has_selector(const Object& service) {
-    const json::Object* const selector = json::find_object(service.body(), {"spec", "selector"});
-    return selector != nullptr && !selector->empty() && service.string({"spec", "type"}) != "ExternalName";
-}
-
 Status apply(World& world, const SlicePlan& plan) {
     // New places first: an endpoint may briefly stand in two slices, never in none.
     for (const Object& slice : plan.creates) TRY(world.endpoint_slices.create(slice));
@@ -28,15 +23,12 @@ Status apply(World& world, const SlicePlan& plan) {
 Outcome reconcile(World& world, const ObjectKey& key) {
     const ObjectPtr service = world.services.get(key);
     if (!service || service->deleting() || !has_selector(*service)) return Outcome::done();
-    std::vector<ObjectPtr> pods;
-    world.pods.for_each_in(key.ns, [&](const ObjectPtr& pod) {
-        if (kube::map_selector_matches(service->find({"spec", "selector"}), pod->labels())) pods.push_back(pod);
-    });
-    std::vector<ObjectPtr> existing;
-    world.endpoint_slices.for_each_in(key.ns, [&](const ObjectPtr& slice) {
-        if (slice->label(service_name_label) == key.name && slice->label(managed_by_label) == slice_manager &&
-            !slice->deleting())
-            existing.push_back(slice);
+    const json::Value* const selector = service->find({"spec", "selector"});
+    auto pods = world.pods_with(key.ns, selector);
+    std::erase_if(pods, [&](const ObjectPtr& pod) { return !kube::map_selector_matches(selector, pod->labels()); });
+    auto existing = world.endpoint_slices.under(world.slices_by_service, index_text(key.ns, key.name));
+    std::erase_if(existing, [](const ObjectPtr& slice) {
+        return slice->label(managed_by_label) != slice_manager || slice->deleting();
     });
     const auto zone_of_node = [&](std::string_view name) {
         const ObjectPtr node = world.nodes.get(name);
@@ -63,13 +55,11 @@ void add_endpoint_slice_reconciler(World& world) {
     });
     world.pods.on_change([&world, &queue](const ObjectPtr& before, const ObjectPtr& after) {
         if (before && after && looks_the_same(*before, *after)) return;
-        world.services.for_each_in((after ? after : before)->ns(), [&](const ObjectPtr& service) {
-            if (!has_selector(*service)) return;
-            const json::Value* const selector = service->find({"spec", "selector"});
-            if ((before && kube::map_selector_matches(selector, before->labels())) ||
-                (after && kube::map_selector_matches(selector, after->labels())))
+        for (const ObjectPtr& side : {before, after}) {
+            if (!side) continue;
+            for (const ObjectPtr& service : world.services_selecting(side->ns(), side->labels()))
                 queue.add_after(service->key(), batch_delay);
-        });
+        }
     });
     world.endpoint_slices.on_change([&queue](const ObjectPtr& before, const ObjectPtr& after) {
         const Object& slice = after ? *after : *before;  // someone's edit, or our own write: then nothing is left to do

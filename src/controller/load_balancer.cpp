@@ -161,9 +161,9 @@ void add_load_balancer_reconciler(World& world) {
         if (after) queue.add(after->key());
     });
     const auto waiting = [&world, &queue](const ObjectPtr&, const ObjectPtr&) {
-        world.services.for_each([&](const ObjectPtr& service) {
+        for (const ObjectPtr& service : world.services.under(world.balanced_services, "")) {
             if (is_ours(*service) && shown_address(*service).empty()) queue.add(service->key());
-        });
+        }
     };
     world.address_pools.on_change(waiting);
     world.vpcs.on_change(waiting);

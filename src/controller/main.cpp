@@ -59,6 +59,7 @@ void add_reconcilers(World& world) {
     add_pod_annotator(world);
     add_deployment_reconciler(world);
     add_replica_set_reconciler(world);
+    add_stateful_set_reconciler(world);
     add_endpoint_slice_reconciler(world);
     add_load_balancer_reconciler(world);
     add_ingress_reconciler(world);

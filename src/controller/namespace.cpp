@@ -1,11 +1,10 @@
 // Namespace: what each one has from the start (ServiceAccount default, the root CA), and its end: everything inside is
 // deleted first, then `kubernetes` is taken out of spec.finalizers. Also says when its VPC annotation leads nowhere.
-#include <list>
-
 #include <fmt/format.h>
 
 #include "base/log.h"
 #include "cloud/annotations.h"
+#include "controller/custom_kinds.h"
 #include "controller/reconcilers.h"
 
 namespace weft::controller {
@@ -26,7 +25,8 @@ constexpr Duration content_look_again = std::chrono::milliseconds(500);
 constexpr const kube::Resource* contents[] = {&kube::deployments,      &kube::replica_sets, &kube::stateful_sets,
                                               &kube::ingresses,        &kube::services,     &kube::pods,
                                               &kube::endpoint_slices,  &kube::config_maps,  &kube::secrets,
-                                              &kube::service_accounts, &kube::leases,       &kube::events};
+                                              &kube::service_accounts, &kube::leases,       &kube::events,
+                                              &kube::controller_revisions};
 
 Status ensure_service_account(World& world, std::string_view ns) {
     const ObjectKey key{std::string(ns), "default"};
@@ -72,32 +72,6 @@ void judge_annotations(World& world, const Object& ns) {
     });
 }
 
-// Kinds that CRDs add; their texts live as long as the list.
-struct CustomKinds {
-    std::list<std::string> texts;
-    std::vector<kube::Resource> resources;
-
-    std::string_view keep(std::string_view text) { return texts.emplace_back(text); }
-};
-
-Result<CustomKinds> custom_kinds(World& world) {
-    CustomKinds kinds;
-    const auto crds = world.client().list(kube::custom_resource_definitions);
-    if (!crds) return crds.error().code == Code::not_found ? Result<CustomKinds>(std::move(kinds)) : fail(crds.error());
-    for (const Object& crd : crds->items) {
-        if (crd.string({"spec", "scope"}) != "Namespaced") continue;
-        for (const json::Value& version : crd.array({"spec", "versions"})) {
-            if (!json::find_bool(version, {"served"})) continue;
-            kinds.resources.push_back({kinds.keep(crd.string({"spec", "group"})),
-                                       kinds.keep(json::find_string(version, {"name"})),
-                                       kinds.keep(crd.string({"spec", "names", "plural"})),
-                                       kinds.keep(crd.string({"spec", "names", "kind"})), true});
-            break;  // one version shows all objects
-        }
-    }
-    return kinds;
-}
-
 // Deletes what one kind has in the namespace; the number that is still there.
 Result<size_t> clear(World& world, const kube::Resource& resource, const std::string& ns) {
     const auto list = world.client().list(resource, {.ns = ns, .label_selector = {}, .field_selector = {}});
@@ -114,11 +88,13 @@ Result<size_t> clear(World& world, const kube::Resource& resource, const std::st
 }
 
 Outcome end(World& world, const Object& ns) {
-    const auto custom = custom_kinds(world);
+    const auto custom = custom_kinds(world.client());
     if (!custom) return settle(fail(custom.error()));
     std::vector<kube::Resource> kinds;
     for (const kube::Resource* const kind : contents) kinds.push_back(*kind);
-    kinds.insert(kinds.end(), custom->resources.begin(), custom->resources.end());
+    for (const kube::Resource& kind : (*custom)->resources()) {
+        if (kind.namespaced) kinds.push_back(kind);
+    }
     std::vector<std::string> remaining;
     for (const kube::Resource& kind : kinds) {
         const auto left = clear(world, kind, std::string(ns.name()));

@@ -22,22 +22,10 @@ std::string eni_id(std::string_view pod_uid) {
     return id;
 }
 
-const ObjectPtr block_of(const World& world, const Object& pod) {
-    ObjectPtr found;
-    const std::string_view chosen = pod.annotation(cloud::chosen_vswitch_annotation);
-    world.address_blocks.for_each([&](const ObjectPtr& block) {
-        if (found || block->string({"spec", "vSwitch"}) != chosen) return;
-        for (const json::Value& allocation : block->array({"status", "allocations"})) {
-            if (json::find_string(allocation, {"uid"}) == pod.uid()) found = block;
-        }
-    });
-    return found;
-}
-
 Outcome reconcile(World& world, const ObjectKey& key) {
     const ObjectPtr pod = world.pods.get(key);
     if (!pod || pod->deleting() || pod->annotation(cloud::chosen_vswitch_annotation).empty()) return Outcome::done();
-    const ObjectPtr block = block_of(world, *pod);
+    const ObjectPtr block = world.block_of(*pod);
     if (!block) return Outcome::done();
     const std::string_view vswitch_name = block->string({"spec", "vSwitch"});
     const ObjectPtr vswitch = world.vswitches.get(vswitch_name);

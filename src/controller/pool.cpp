@@ -80,13 +80,13 @@ std::string shown_address(const Object& service) {
 // Addresses that statuses show, with whom: they are spoken for even when no ledger has them.
 std::vector<AddressOwner> shown_owners(const World& world) {
     std::vector<AddressOwner> owners;
-    world.services.for_each([&](const ObjectPtr& service) {
+    for (const ObjectPtr& service : world.services.under(world.balanced_services, "")) {
         const std::string shown = shown_address(*service);
-        if (shown.empty() || !service->has_finalizer(cloud::load_balancer_finalizer)) return;
+        if (shown.empty() || !service->has_finalizer(cloud::load_balancer_finalizer)) continue;
         const auto vpc = world.vpc_of(service->ns());
         owners.push_back({"Service", std::string(service->ns()), std::string(service->name()),
                           std::string(service->uid()), vpc ? vpc->name : "", shown});
-    });
+    }
     world.vpcs.for_each([&](const ObjectPtr& vpc) {
         const std::string shown(vpc->string({"status", "ingressAddresses", cloud::ingress_class_controller}));
         if (shown.empty()) return;

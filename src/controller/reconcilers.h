@@ -18,6 +18,7 @@ void add_pod_annotator(World& world);    // pod_annotation.cpp: what the cloud w
 // Workloads.
 void add_deployment_reconciler(World& world);   // deployment.cpp
 void add_replica_set_reconciler(World& world);  // replica_set.cpp
+void add_stateful_set_reconciler(World& world);  // stateful_set.cpp
 // Services.
 void add_endpoint_slice_reconciler(World& world);    // endpoint_slice.cpp
 void add_load_balancer_reconciler(World& world);     // load_balancer.cpp

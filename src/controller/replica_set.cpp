@@ -34,11 +34,11 @@ bool has_controller(const Object& pod) {
 Result<std::vector<ObjectPtr>> pods_of(World& world, const Object& set) {
     std::vector<ObjectPtr> mine, strangers;
     const json::Value* const selector = set.find({"spec", "selector"});
-    world.pods.for_each_in(set.ns(), [&](const ObjectPtr& pod) {
-        if (pod->deleting() || is_terminal(*pod) || !kube::selector_matches(selector, pod->labels())) return;
+    for (const ObjectPtr& pod : world.pods_with(set.ns(), set.find({"spec", "selector", "matchLabels"}))) {
+        if (pod->deleting() || is_terminal(*pod) || !kube::selector_matches(selector, pod->labels())) continue;
         if (is_owned_by(*pod, set)) mine.push_back(pod);
         else if (!has_controller(*pod)) strangers.push_back(pod);
-    });
+    }
     for (const ObjectPtr& pod : strangers) {
         Object next = *pod;
         next.set_controller_owner(set);

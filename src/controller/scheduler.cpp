@@ -74,9 +74,8 @@ std::string unfit_reason(const Object& node, const Object& pod) {
 
 std::map<std::string, unsigned> pods_per_node(const World& world) {
     std::map<std::string, unsigned> counts;
-    world.pods.for_each([&](const ObjectPtr& pod) {
-        const std::string_view node = pod->string({"spec", "nodeName"});
-        if (!node.empty() && !is_terminal(*pod)) ++counts[std::string(node)];
+    world.nodes.for_each([&](const ObjectPtr& node) {
+        counts[std::string(node->name())] = unsigned(world.pods_by_node.keys(node->name()).size());
     });
     return counts;
 }
@@ -204,9 +203,7 @@ void add_scheduler(World& world) {
     auto& queue =
         world.brain.add_reconciler("scheduler", [&world](const ObjectKey& key) { return reconcile(world, key); });
     const auto all = [&world, &queue](const ObjectPtr&, const ObjectPtr&) {
-        world.pods.for_each([&](const ObjectPtr& pod) {
-            if (pod->string({"spec", "nodeName"}).empty()) queue.add(pod->key());
-        });
+        for (const ObjectKey& pod : world.pods_without_node.keys("")) queue.add(pod);
     };
     world.pods.on_change([&queue, all](const ObjectPtr& before, const ObjectPtr& after) {
         if (!after || is_terminal(*after)) return all(before, after);  // its address may serve another

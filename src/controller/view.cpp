@@ -14,7 +14,10 @@ uint64_t version_of(const kube::Object& object) { return parse_unsigned(object.r
 
 View::View(kube::Brain& brain, const kube::Resource& resource, const kube::ListOptions& options)
     : brain_(brain), resource_(resource), cache_(brain.watch(resource, options)) {
-    on_change([this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) { forget(before, after); });
+    on_change([this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        forget(before, after);
+        refresh_indexes((after ? after : before)->key());
+    });
     brain.every(audit_period, [this] { audit(); });
 }
 
@@ -36,6 +39,21 @@ void View::for_each_in(std::string_view ns, const Visit& visit) const {
     });
     for (auto at = own_.lower_bound({std::string(ns), ""}); at != own_.end() && at->first.ns == ns; ++at)
         visit(at->second.object);
+}
+
+const Index& View::add_index(Index::Texts texts) { return indexes_.emplace_back(std::move(texts)); }
+
+std::vector<kube::ObjectPtr> View::under(const Index& index, std::string_view text) const {
+    std::vector<kube::ObjectPtr> objects;
+    for (const kube::ObjectKey& key : index.keys(text)) {
+        if (kube::ObjectPtr object = get(key)) objects.push_back(std::move(object));
+    }
+    return objects;
+}
+
+void View::refresh_indexes(const kube::ObjectKey& key) {
+    const kube::ObjectPtr now = indexes_.empty() ? nullptr : get(key);
+    for (Index& index : indexes_) index.refresh(key, now);
 }
 
 void View::on_change(kube::Brain::OnChange handler) {
@@ -75,6 +93,7 @@ Status View::remove(const kube::Object& object, const kube::DeleteOptions& optio
     if (!shown.deleting()) shown.set({"metadata", "deletionTimestamp"}, json::Value(rfc3339(brain_.clock().wall())));
     own_[object.key()] = {std::make_shared<const kube::Object>(std::move(shown)), version_of(object), true,
                           brain_.clock().now()};
+    refresh_indexes(object.key());
     return {};
 }
 
@@ -92,6 +111,7 @@ void View::remember(const kube::Object& written) {
     if (cached && cached->uid() == written.uid() && version_of(*cached) >= version_of(written)) return;
     own_[written.key()] = {std::make_shared<const kube::Object>(written), version_of(written), false,
                            brain_.clock().now()};
+    refresh_indexes(written.key());
 }
 
 void View::forget(const kube::ObjectPtr& before, const kube::ObjectPtr& after) {

@@ -5,11 +5,13 @@
 // Errors: the API's; a change or delete of what is gone is success. Threads: the brain's only.
 #pragma once
 #include <functional>
+#include <list>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "controller/index.h"
 #include "kube/brain.h"
 #include "kube/client.h"
 #include "kube/object.h"
@@ -29,6 +31,10 @@ public:
     kube::ObjectPtr get(std::string_view name) const { return get(kube::ObjectKey{"", std::string(name)}); }
     void for_each(const Visit& visit) const;
     void for_each_in(std::string_view ns, const Visit& visit) const;
+    // Before the brain runs; lives as long as the View.
+    const Index& add_index(Index::Texts texts);
+    // Copies, so that the caller may write while it walks them.
+    std::vector<kube::ObjectPtr> under(const Index& index, std::string_view text) const;
     // Called after the cache has changed; either side may be null.
     void on_change(kube::Brain::OnChange handler);
 
@@ -51,12 +57,14 @@ private:
     Status remember_if_there(const Result<kube::Object>& written);
     void remember(const kube::Object& written);
     void forget(const kube::ObjectPtr& before, const kube::ObjectPtr& after);
+    void refresh_indexes(const kube::ObjectKey& key);
     void audit();
 
     kube::Brain& brain_;
     const kube::Resource resource_;
     const kube::Cache& cache_;
     std::map<kube::ObjectKey, Own> own_;
+    std::list<Index> indexes_;
     std::vector<kube::Brain::OnChange> handlers_;
 };
 

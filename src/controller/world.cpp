@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "cloud/annotations.h"
+#include "controller/slices.h"
 
 namespace weft::controller {
 namespace {
@@ -14,6 +15,58 @@ constexpr std::string_view default_class_annotation = "ingressclass.kubernetes.i
 
 kube::ListOptions in_namespace(std::string ns, std::string field_selector = {}) {
     return {std::move(ns), {}, std::move(field_selector)};
+}
+
+std::string_view key_view(const json::Object::value_type& pair) { return {pair.key().data(), pair.key().size()}; }
+
+std::string label_text(std::string_view ns, std::string_view label, std::string_view value) {
+    return fmt::format("{}/{}={}", ns, label, value);
+}
+
+void add_labels(const kube::Object& pod, std::set<std::string>& texts) {
+    for (const auto& [label, value] : pod.labels()) texts.insert(label_text(pod.ns(), label, value));
+}
+
+void add_node(const kube::Object& pod, std::set<std::string>& texts) {
+    if (!is_terminal(pod)) texts.emplace(pod.string({"spec", "nodeName"}));
+}
+
+void add_if_unbound(const kube::Object& pod, std::set<std::string>& texts) {
+    if (pod.string({"spec", "nodeName"}).empty()) texts.emplace();
+}
+
+// Bound, but not seen with an address yet: what blocks may still be needed for.
+void add_waiting_vswitch(const kube::Object& pod, std::set<std::string>& texts) {
+    const bool waits = !pod.string({"spec", "nodeName"}).empty() && pod.string({"status", "podIP"}).empty() &&
+                       !is_terminal(pod) && !pod.deleting();
+    if (waits) texts.emplace(pod.annotation(cloud::chosen_vswitch_annotation));
+}
+
+// One pair is enough to find it: a pod that matches has that label too.
+void add_first_pair(const kube::Object& service, std::set<std::string>& texts) {
+    if (!has_selector(service)) return;
+    const auto& pair = *json::find_object(service.body(), {"spec", "selector"})->begin();
+    if (pair.value().is_string())
+        texts.insert(label_text(service.ns(), key_view(pair), json::view(pair.value().get_string())));
+}
+
+// Those that have, had or wait for an address from a pool.
+void add_if_balanced(const kube::Object& service, std::set<std::string>& texts) {
+    if (service.string({"spec", "type"}) == "LoadBalancer" || service.has_finalizer(cloud::load_balancer_finalizer))
+        texts.emplace();
+}
+
+void add_service(const kube::Object& slice, std::set<std::string>& texts) {
+    texts.insert(index_text(slice.ns(), slice.label(service_name_label)));
+}
+
+void add_vswitch(const kube::Object& block, std::set<std::string>& texts) {
+    texts.emplace(block.string({"spec", "vSwitch"}));
+}
+
+void add_allocations(const kube::Object& block, std::set<std::string>& texts) {
+    for (const json::Value& allocation : block.array({"status", "allocations"}))
+        texts.emplace(json::find_string(allocation, {"uid"}));
 }
 
 }  // namespace
@@ -31,15 +84,60 @@ World::World(kube::Brain& brain, std::string region)
       endpoint_slices(brain, kube::endpoint_slices),
       deployments(brain, kube::deployments),
       replica_sets(brain, kube::replica_sets),
+      stateful_sets(brain, kube::stateful_sets),
+      controller_revisions(brain, kube::controller_revisions),
       ingresses(brain, kube::ingresses),
       ingress_classes(brain, kube::ingress_classes),
       service_accounts(brain, kube::service_accounts),
       acs_profiles(brain, kube::config_maps, in_namespace("kube-system", "metadata.name=acs-profile")),
+      config_maps(brain, kube::config_maps),
+      secrets(brain, kube::secrets),
       vpcs(brain, kube::vpcs),
       vswitches(brain, kube::vswitches),
       address_pools(brain, kube::address_pools),
       address_blocks(brain, kube::address_blocks),
-      security_groups(brain, kube::security_groups) {}
+      security_groups(brain, kube::security_groups),
+      pods_by_label(pods.add_index(add_labels)),
+      pods_by_node(pods.add_index(add_node)),
+      pods_without_node(pods.add_index(add_if_unbound)),
+      pods_without_address(pods.add_index(add_waiting_vswitch)),
+      services_by_selector(services.add_index(add_first_pair)),
+      balanced_services(services.add_index(add_if_balanced)),
+      slices_by_service(endpoint_slices.add_index(add_service)),
+      blocks_by_vswitch(address_blocks.add_index(add_vswitch)),
+      blocks_by_pod(address_blocks.add_index(add_allocations)) {}
+
+std::vector<kube::ObjectPtr> World::pods_with(std::string_view ns, const json::Value* labels) const {
+    std::string rarest;
+    if (labels != nullptr && labels->is_object()) {
+        for (const auto& pair : labels->get_object()) {
+            if (!pair.value().is_string()) continue;
+            std::string text = label_text(ns, key_view(pair), json::view(pair.value().get_string()));
+            if (rarest.empty() || pods_by_label.keys(text).size() < pods_by_label.keys(rarest).size())
+                rarest = std::move(text);
+        }
+    }
+    if (!rarest.empty()) return pods.under(pods_by_label, rarest);
+    std::vector<kube::ObjectPtr> all;
+    pods.for_each_in(ns, [&](const kube::ObjectPtr& pod) { all.push_back(pod); });
+    return all;
+}
+
+std::vector<kube::ObjectPtr> World::services_selecting(std::string_view ns, const kube::Labels& labels) const {
+    std::vector<kube::ObjectPtr> matching;
+    for (const auto& [label, value] : labels) {
+        for (kube::ObjectPtr& service : services.under(services_by_selector, label_text(ns, label, value))) {
+            if (kube::map_selector_matches(service->find({"spec", "selector"}), labels))
+                matching.push_back(std::move(service));
+        }
+    }
+    return matching;
+}
+
+kube::ObjectPtr World::block_of(const kube::Object& pod) const {
+    const auto blocks = address_blocks.under(blocks_by_pod, pod.uid());
+    return blocks.empty() ? nullptr : blocks.front();
+}
 
 std::vector<cloud::Vpc> World::valid_vpcs() const {
     std::vector<cloud::Vpc> valid;
@@ -67,29 +165,17 @@ kube::ObjectPtr World::acs_profile() const { return acs_profiles.get(kube::Objec
 
 std::vector<cloud::Block> World::blocks_of(const cloud::VSwitch& vswitch) const {
     std::vector<cloud::Block> blocks;
-    address_blocks.for_each([&](const kube::ObjectPtr& object) {
-        if (object->string({"spec", "vSwitch"}) != vswitch.name) return;
+    for (const kube::ObjectPtr& object : address_blocks.under(blocks_by_vswitch, vswitch.name)) {
         if (auto block = cloud::parse_block(object->body(), vswitch)) blocks.push_back(std::move(*block));
-    });
+    }
     return blocks;
 }
 
 std::vector<cloud::Need> World::needs_of(const cloud::VSwitch& vswitch) const {
-    std::set<std::string_view> allocated;
-    std::vector<kube::ObjectPtr> held;
-    address_blocks.for_each([&](const kube::ObjectPtr& block) {
-        if (block->string({"spec", "vSwitch"}) != vswitch.name) return;
-        held.push_back(block);
-        for (const json::Value& allocation : block->array({"status", "allocations"}))
-            allocated.insert(json::find_string(allocation, {"uid"}));
-    });
     std::map<std::string, uint32_t> waiting;
-    pods.for_each([&](const kube::ObjectPtr& pod) {
-        if (pod->annotation(cloud::chosen_vswitch_annotation) != vswitch.name) return;
-        const std::string_view node = pod->string({"spec", "nodeName"});
-        if (node.empty() || is_terminal(*pod) || pod->deleting() || allocated.contains(pod->uid())) return;
-        ++waiting[std::string(node)];
-    });
+    for (const kube::ObjectPtr& pod : pods.under(pods_without_address, vswitch.name)) {
+        if (!block_of(*pod)) ++waiting[std::string(pod->string({"spec", "nodeName"}))];
+    }
     std::vector<cloud::Need> needs;
     for (const auto& [node, count] : waiting) needs.push_back({node, count});
     return needs;
@@ -113,6 +199,13 @@ bool is_terminal(const kube::Object& pod) {
     const std::string_view phase = pod.string({"status", "phase"});
     return phase == "Succeeded" || phase == "Failed";
 }
+
+bool has_selector(const kube::Object& service) {
+    const json::Object* const selector = json::find_object(service.body(), {"spec", "selector"});
+    return selector != nullptr && !selector->empty() && service.string({"spec", "type"}) != "ExternalName";
+}
+
+std::string index_text(std::string_view ns, std::string_view name) { return fmt::format("{}/{}", ns, name); }
 
 bool is_ready(const kube::Object& node_or_pod) { return kube::condition_is(node_or_pod, "Ready", "True"); }
 

@@ -27,9 +27,20 @@ public:
     const std::string region;
     kube::EventRecorder events;
 
-    View namespaces, nodes, node_leases, pods, services, endpoint_slices, deployments, replica_sets, ingresses,
-        ingress_classes, service_accounts, acs_profiles, vpcs, vswitches, address_pools, address_blocks,
-        security_groups;
+    View namespaces, nodes, node_leases, pods, services, endpoint_slices, deployments, replica_sets, stateful_sets,
+        controller_revisions, ingresses, ingress_classes, service_accounts, acs_profiles, config_maps, secrets, vpcs,
+        vswitches, address_pools, address_blocks, security_groups;
+
+    // See the texts in world.cpp.
+    const Index &pods_by_label, &pods_by_node, &pods_without_node, &pods_without_address, &services_by_selector,
+        &balanced_services, &slices_by_service, &blocks_by_vswitch, &blocks_by_pod;
+
+    // Those that may match {label: value}, found by the rarest pair; every pod of the namespace when there is none.
+    std::vector<kube::ObjectPtr> pods_with(std::string_view ns, const json::Value* labels) const;
+    // The Services whose selector matches.
+    std::vector<kube::ObjectPtr> services_selecting(std::string_view ns, const kube::Labels& labels) const;
+    // The AddressBlock that lists the pod; null while none does.
+    kube::ObjectPtr block_of(const kube::Object& pod) const;
 
     // Ends a namespace's life: takes `kubernetes` out of spec.finalizers by its own subresource. main.cpp sends a PUT.
     std::function<Status(const kube::Object& ns)> finalize_namespace;
@@ -54,6 +65,8 @@ public:
 
 bool is_terminal(const kube::Object& pod);  // Succeeded or Failed
 bool is_ready(const kube::Object& node_or_pod);
+bool has_selector(const kube::Object& service);
+std::string index_text(std::string_view ns, std::string_view name);
 // Names joined for a person: "a, b and 3 more".
 std::string name_list(const std::vector<std::string>& names);
 

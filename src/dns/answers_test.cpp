@@ -112,8 +112,9 @@ kube::Object object_of(std::string_view yaml) { return kube::Object((*json::pars
 class AnswersTest : public testing::Test {
 protected:
     AnswersTest() {
-        View view =
-            *build_view(object_of(R"({metadata: {name: vpc-demo}, spec: {serviceCIDR: 10.96.0.0/24, vni: 7}})"));
+        View view = *build_view(object_of(R"(
+{metadata: {name: vpc-demo},
+ spec: {cidrBlock: 10.0.0.0/20, secondaryCidrBlocks: [172.30.0.0/16], serviceCIDR: 10.96.0.0/24, vni: 7}})"));
         add_namespace(view, std::make_shared<const NamespaceZone>(build_namespace("default", objects_of(shop))));
         add_namespace(view, std::make_shared<const NamespaceZone>(build_namespace("quiet", {})));
         add_kubernetes(view);
@@ -206,7 +207,12 @@ TEST_F(AnswersTest, every_name_rule_of_the_specification_holds) {
         {"DNS-7 IPv6", "1.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.D.f.ip6.arpa.", Type::ptr,
          "NOERROR\n1.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.D.f.ip6.arpa. 5 IN PTR "
          "plain.default.svc.cluster.local."},
-        {"DNS-7 unknown", "99.1.0.10.in-addr.arpa.", Type::ptr, "REFUSED"},
+        {"DNS-7 unknown", "99.1.0.10.in-addr.arpa.", Type::ptr, std::string(nx)},
+        {"DNS-7 unknown Service", "99.0.96.10.in-addr.arpa.", Type::ptr, std::string(nx)},
+        {"DNS-7 unknown, secondary", "99.1.30.172.in-addr.arpa.", Type::ptr, std::string(nx)},
+        {"DNS-7 above our addresses", "1.0.10.in-addr.arpa.", Type::ptr, std::string(nodata)},
+        {"DNS-7 somebody else's", "9.16.0.10.in-addr.arpa.", Type::ptr, "REFUSED"},
+        {"DNS-7 malformed", "x.1.0.10.in-addr.arpa.", Type::ptr, "REFUSED"},
         {"DNS-7 other type", "20.0.96.10.in-addr.arpa.", Type::a, std::string(nodata)},
         {"DNS-7 no address", "0.10.in-addr.arpa.", Type::ptr, "REFUSED"},
         {"DNS-8", "outside.default.svc.cluster.local.", Type::a,
@@ -253,13 +259,24 @@ TEST_F(AnswersTest, every_name_rule_of_the_specification_holds) {
 TEST_F(AnswersTest, with_an_upstream_the_rest_is_forwarded_and_the_zone_never) {
     settings_.forwarding = true;
     EXPECT_EQ(answer("www.example.test.", Type::a), "forward www.example.test. A");
-    EXPECT_EQ(answer("99.1.0.10.in-addr.arpa.", Type::ptr), "forward 99.1.0.10.in-addr.arpa. PTR");
+    EXPECT_EQ(answer("99.1.0.10.in-addr.arpa.", Type::ptr), nx);
+    EXPECT_EQ(answer("9.16.0.10.in-addr.arpa.", Type::ptr), "forward 9.16.0.10.in-addr.arpa. PTR");
     EXPECT_EQ(answer("nope.default.svc.cluster.local.", Type::a), nx);
     // Our CNAME stays in front of what the upstream will say.
     const Answered chased = ask("outside.default.svc.cluster.local.", Type::a);
     EXPECT_EQ(chased.verdict, Verdict::forward);
     EXPECT_EQ(chased.answer.upstream.text(), "www.example.test. A");
     EXPECT_EQ(chased.answer.answers.size(), 1u);
+}
+
+// RFC 2308: the SOA's owner stands above the name, else a resolver may not keep the answer.
+TEST_F(AnswersTest, the_soa_of_a_reverse_answer_is_of_a_zone_above_the_name) {
+    const auto soa_of = [this](std::string_view name) {
+        return ask(name, Type::ptr).answer.authorities.at(0).name.text();
+    };
+    EXPECT_EQ(soa_of("99.1.0.10.in-addr.arpa."), "1.0.10.in-addr.arpa.");  // 10.0.0.0/20
+    EXPECT_EQ(soa_of("99.1.30.172.in-addr.arpa."), "30.172.in-addr.arpa.");
+    EXPECT_EQ(soa_of("99.0.96.10.in-addr.arpa."), "0.96.10.in-addr.arpa.");
 }
 
 TEST_F(AnswersTest, before_the_first_sync_nothing_is_denied) {

@@ -131,6 +131,22 @@ std::optional<net::Address> parse_reverse_name(const dns_wire::Name& name) {
     return std::nullopt;
 }
 
+std::optional<net::Prefix> parse_reverse_zone(const dns_wire::Name& name) {
+    // Filled up with zeros on the left it is the name of the zone's first address.
+    const bool is_v4 = name.is_within(in_addr_zone);
+    const size_t labels = is_v4 ? 6 : 34;
+    if (name.label_count() < 3 || name.label_count() > labels) return std::nullopt;
+    dns_wire::Name first = name;
+    while (first.label_count() < labels) {
+        const std::optional<dns_wire::Name> longer = first.child("0");
+        if (!longer) return std::nullopt;
+        first = *longer;
+    }
+    const std::optional<net::Address> address = parse_reverse_name(first);
+    if (!address) return std::nullopt;
+    return net::Prefix::of(*address, unsigned(name.label_count() - 2) * (is_v4 ? 8 : 4));
+}
+
 bool is_reverse_name(const dns_wire::Name& name) { return name.is_within(in_addr_zone) || name.is_within(ip6_zone); }
 
 }  // namespace weft::dns

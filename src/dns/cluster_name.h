@@ -41,6 +41,8 @@ std::optional<net::Address> parse_dashed(std::string_view label);
 
 // The address in "7.1.0.10.in-addr.arpa." or the 32 nibbles of ip6.arpa; nullopt for any other name.
 std::optional<net::Address> parse_reverse_name(const dns_wire::Name& name);
+// The same for names of whole zones as well: 10.0.0.0/16 for "0.10.in-addr.arpa.".
+std::optional<net::Prefix> parse_reverse_zone(const dns_wire::Name& name);
 // Inside of in-addr.arpa or ip6.arpa.
 bool is_reverse_name(const dns_wire::Name& name);
 

@@ -50,10 +50,13 @@ public:
         }
     }
 
-    Record soa() const {
+    Record soa() const { return soa(zone_); }
+
+    // Of another zone of ours, with this one's servers.
+    Record soa(const Name& owner) const {
         const Name primary = below("ns", "dns");
         const dns_wire::Soa soa{primary, below("hostmaster"), request_.snapshot.serial, 7200, 1800, 86400, ttl_s_};
-        return dns_wire::soa_record(zone_, ttl_s_, soa);
+        return dns_wire::soa_record(owner, ttl_s_, soa);
     }
 
     // PTR targets of an address.
@@ -241,6 +244,20 @@ Verdict answer_forward_name(const Request& request, Answer& answer) {
     return Verdict::answered;
 }
 
+// The zone that a name of one of the VPC's own addresses stands in: the CIDR's, or where that ends inside of a label,
+// the next smaller one's. nullopt: the name is of somebody else's address.
+std::optional<Name> own_reverse_zone(const View& view, const Name& name) {
+    const std::optional<net::Prefix> asked = parse_reverse_zone(name);
+    if (!asked) return std::nullopt;
+    for (const net::Prefix& own : view.own_cidrs) {
+        if (!own.contains(*asked)) continue;
+        const unsigned label_bits = own.is_v4() ? 8 : 4;
+        const size_t labels = (own.length() + label_bits - 1) / label_bits + 2;
+        return name.parent(name.label_count() - std::min(labels, name.label_count()));
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 Verdict answer_cluster_zone(const Request& request, Answer& answer) {
@@ -256,7 +273,15 @@ Verdict answer_cluster_zone(const Request& request, Answer& answer) {
     const std::optional<net::Address> address = parse_reverse_name(name);
     const Zone zone(request);
     std::vector<Record> records = address ? zone.reverse(name, *address) : std::vector<Record>{};
-    if (records.empty()) return Verdict::pass;
+    if (records.empty()) {
+        const std::optional<Name> own = own_reverse_zone(*request.view, name);
+        if (!own) return Verdict::pass;
+        // An address nobody has does not exist; above the addresses stand names that do.
+        if (address) answer.rcode = Rcode::nx_domain;
+        answer.authoritative = true;
+        answer.authorities = {zone.soa(*own)};
+        return Verdict::answered;
+    }
     answer.authoritative = true;
     if (request.question.type == Type::ptr || request.question.type == Type::any) {
         answer.answers = std::move(records);

@@ -1,9 +1,9 @@
 // Cluster zone: the stage that answers for `cluster.local` and for the addresses of its Services, out of the VPC's
 // view.
 //
-// SERVFAIL until the first sync and for a VPC that is not known yet, never a false NXDOMAIN. Reverse names that mean
-// nothing of ours pass on. Every negative answer carries the SOA. Threads: pure. Source: spec/kubernetes.md DNS-1 …
-// DNS-15, DNS-24.
+// SERVFAIL until the first sync and for a VPC that is not known yet, never a false NXDOMAIN. Reverse names of addresses
+// outside the VPC's own CIDRs pass on; inside, what no Service has is NXDOMAIN. Every negative answer carries the SOA.
+// Threads: pure. Source: spec/kubernetes.md DNS-1 … DNS-15, DNS-24.
 #pragma once
 #include "dns/stages.h"
 

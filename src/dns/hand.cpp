@@ -174,13 +174,20 @@ void Hand::set_sockets(const worker::ListenKey& key, std::vector<Fd> sockets) {
 void Hand::run(std::stop_token stop) { loop_->run(stop); }
 
 Response Hand::answer(std::span<const uint8_t> query, Transport transport, uint32_t vni) {
-    return respond(query, transport, snapshot_.current(), vni, settings_, rng_);
+    Response response = respond(query, transport, snapshot_.current(), vni, settings_, rng_);
+    if (response.kind != Response::Kind::forward) return response;
+    if (const auto known = cache_.find(response.upstream, response.message, system_clock().now())) {
+        complete(response, *known);
+        response.stage = "cache";
+    }
+    return response;
 }
 
 void Hand::forward(Response response, Transport transport, std::function<void(std::vector<uint8_t>)> reply) {
     const auto shared = std::make_shared<Response>(std::move(response));
     forwarder_.ask(shared->upstream, shared->message,
-                   [shared, transport, reply = std::move(reply)](const Result<dns_wire::Message>& upstream) {
+                   [this, shared, transport, reply = std::move(reply)](Result<dns_wire::Message> upstream) {
+                       if (upstream) cache_.store(shared->upstream, shared->message, *upstream, system_clock().now());
                        complete(*shared, upstream);
                        reply(finish(*shared, transport));
                    });

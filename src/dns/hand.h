@@ -1,5 +1,5 @@
-// Hand: one thread that serves DNS: its share of every VPC's sockets, its own forwarder, its own reader of the
-// snapshot. Hands share nothing that changes.
+// Hand: one thread that serves DNS: its share of every VPC's sockets, its own cache and forwarder, its own reader of
+// the snapshot. Hands share nothing that changes.
 //
 // set_sockets() may be called from any thread; all else happens on the thread of run(). Source: style.md 2.7 (hands).
 #pragma once
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/published.h"
+#include "dns/cache.h"
 #include "dns/forward.h"
 #include "dns/respond.h"
 #include "io/loop.h"
@@ -33,6 +34,7 @@ public:
     // For the sockets of this hand.
     io::Loop& loop() { return *loop_; }
     std::set<std::shared_ptr<TcpConnection>>& connections() { return connections_; }
+    // Of what must be asked upstream, what the cache knows is a whole answer already.
     Response answer(std::span<const uint8_t> query, Transport transport, uint32_t vni);
     // Asks upstream and calls back with the whole response.
     void forward(Response response, Transport transport, std::function<void(std::vector<uint8_t>)> reply);
@@ -49,6 +51,7 @@ private:
     Published<Snapshot>::Reader snapshot_;
     std::unique_ptr<io::Loop> loop_;
     Rng rng_;
+    Cache cache_;
     Forwarder forwarder_;
     std::map<worker::ListenKey, std::vector<std::shared_ptr<Listener>>> listeners_;
     std::set<std::shared_ptr<TcpConnection>> connections_;

@@ -116,6 +116,12 @@ std::optional<View> build_view(const kube::Object& vpc) {
     if (view.vni == 0 || !services) return std::nullopt;
     view.server_address = services->address.plus(server_offset);
     view.kubernetes_address = services->address.plus(kubernetes_offset);
+    view.own_cidrs = {*services};
+    std::vector<std::string> cidrs = json::find_strings(vpc.body(), {"spec", "secondaryCidrBlocks"});
+    cidrs.emplace_back(vpc.string({"spec", "cidrBlock"}));
+    for (const std::string& cidr : cidrs) {
+        if (const Result<net::Prefix> prefix = net::Prefix::parse(cidr)) view.own_cidrs.push_back(*prefix);
+    }
     return view;
 }
 

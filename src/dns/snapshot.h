@@ -51,6 +51,7 @@ struct View {
     uint32_t vni = 0;
     net::Address server_address;      // .10 of the Service CIDR
     net::Address kubernetes_address;  // .1
+    std::vector<net::Prefix> own_cidrs;  // pods' and Services': nobody upstream knows of these addresses
     std::map<std::string, std::shared_ptr<const NamespaceZone>, std::less<>> namespaces;
 };
 

@@ -215,6 +215,30 @@ Result<BpfObject> BpfObject::install(const std::string& dir) {
     return object;
 }
 
+Result<NodeMaps> open_pinned_maps(const std::string& dir) { return open_maps(dir); }
+
+std::vector<std::string> pinned_map_names() {
+    return {
+#define X(row, type, key, value, entries, flags) WEFT_TEXT(WEFT_MAP_NAME(row)),
+        WEFT_MAPS(X)
+#undef X
+    };
+}
+
+Result<NodeMaps> maps_of_object(const ::bpf_object* object) {
+    NodeMaps maps;
+#define X(row, type, key, value, entries, flags)                                                            \
+    {                                                                                                       \
+        const int found = bpf_object__find_map_fd_by_name(object, WEFT_TEXT(WEFT_MAP_NAME(row)));           \
+        Fd fd(found < 0 ? -1 : fcntl(found, F_DUPFD_CLOEXEC, 3));                                           \
+        if (!fd) return fail(Code::not_found, "the object has no map " #row);                               \
+        maps.row = TRY_IN(#row, open_map(maps.row.get(), std::move(fd), #row));                             \
+    }
+    WEFT_MAPS(X)
+#undef X
+    return maps;
+}
+
 Status mount_bpf_filesystem(const std::string& path) {
     TRY(make_directories(path, 0700));
     struct statfs facts {};

@@ -4,7 +4,7 @@
 // missing ones made and pinned; programs are loaded, and where a pinned one has the same tag and uses the same maps
 // that one is kept, so its id survives our restart. Fails as a whole: nothing new stays pinned. Killed in the middle it
 // leaves maps that the next run adopts.
-//   <dir>/<map>_v1        maps          <dir>/program/<name>   programs
+//   <dir>/<map>_v2        maps          <dir>/program/<name>   programs
 // An ABI newer than ours found in dir → conflict: an older program never starts on newer maps.
 // Threads: install on one; the fds may be used by any. `dir` lies in a BPF file system. Source: bpf(2), libbpf.
 #pragma once
@@ -12,10 +12,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
 #include "kernel/bpf_map.h"
+
+struct bpf_object;  // libbpf's
 
 namespace weft::kernel {
 
@@ -55,6 +58,13 @@ private:
     NodeMaps maps_;
     std::array<Program, program_names> programs_;
 };
+
+// For readers beside the agent (`weft conntrack`, kernel/rehearsal.h): the maps pinned in dir, of this ABI version.
+// not_found when there are none.
+Result<NodeMaps> open_pinned_maps(const std::string& dir);
+std::vector<std::string> pinned_map_names();  // "endpoints_v1", in the order of bpf/abi/maps.h
+// The same members out of a loaded object that pins nothing; the descriptors are duplicates.
+Result<NodeMaps> maps_of_object(const ::bpf_object* object);
 
 // Mounts a BPF file system there, once; the directory is made. Already mounted is success.
 Status mount_bpf_filesystem(const std::string& path);

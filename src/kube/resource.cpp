@@ -27,7 +27,7 @@ const Resource* find_resource(std::string_view api_version, std::string_view kin
         namespaces,     nodes,         pods,        services,      config_maps,    secrets,
         service_accounts, events,      endpoint_slices, leases,    deployments,    replica_sets,
         stateful_sets,  ingresses,     ingress_classes, custom_resource_definitions, vpcs, vswitches,
-        address_pools,  address_blocks, security_groups,
+        address_pools,  address_blocks, security_groups, controller_revisions,
     };
     for (const Resource& resource : all)
         if (resource.kind == kind && resource.api_version() == api_version) return &resource;

@@ -31,6 +31,7 @@ inline constexpr Resource leases{"coordination.k8s.io", "v1", "leases", "Lease",
 inline constexpr Resource deployments{"apps", "v1", "deployments", "Deployment", true};
 inline constexpr Resource replica_sets{"apps", "v1", "replicasets", "ReplicaSet", true};
 inline constexpr Resource stateful_sets{"apps", "v1", "statefulsets", "StatefulSet", true};
+inline constexpr Resource controller_revisions{"apps", "v1", "controllerrevisions", "ControllerRevision", true};
 inline constexpr Resource ingresses{"networking.k8s.io", "v1", "ingresses", "Ingress", true};
 inline constexpr Resource ingress_classes{"networking.k8s.io", "v1", "ingressclasses", "IngressClass", false};
 inline constexpr Resource custom_resource_definitions{"apiextensions.k8s.io", "v1", "customresourcedefinitions",

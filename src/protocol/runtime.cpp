@@ -15,7 +15,10 @@ json::Array array_of(const std::vector<std::string>& strings) {
 json::Object object_of(const Launch& launch) {
     json::Array mounts;
     for (const BindMount& mount : launch.mounts)
-        mounts.push_back(json::Object{{"source", mount.source}, {"target", mount.target}});
+        mounts.push_back(json::Object{
+            {"source", mount.source}, {"target", mount.target}, {"inner", mount.inner}, {"readOnly", mount.read_only}});
+    json::Array groups;
+    for (const int64_t group : launch.groups) groups.emplace_back(group);
     return {{"container", launch.container},
             {"attempt", launch.attempt},
             {"argv", array_of(launch.argv)},
@@ -27,7 +30,8 @@ json::Object object_of(const Launch& launch) {
             {"logFile", launch.log_file},
             {"mounts", std::move(mounts)},
             {"uid", launch.uid},
-            {"gid", launch.gid}};
+            {"gid", launch.gid},
+            {"groups", std::move(groups)}};
 }
 
 std::string text_at(const json::Value& value, std::string_view field) {
@@ -51,7 +55,11 @@ Result<Launch> launch_of(const json::Value& value) {
     if (launch.argv.empty()) return fail(Code::invalid, "launch: argv: Required value");
     if (const json::Array* mounts = json::find_array(value, {"mounts"}))
         for (const json::Value& mount : *mounts)
-            launch.mounts.push_back({text_at(mount, "source"), text_at(mount, "target")});
+            launch.mounts.push_back({text_at(mount, "source"), text_at(mount, "target"), text_at(mount, "inner"),
+                                     json::find_bool(mount, {"readOnly"})});
+    if (const json::Array* groups = json::find_array(value, {"groups"}))
+        for (const json::Value& group : *groups)
+            if (group.is_int64()) launch.groups.push_back(group.get_int64());
     return launch;
 }
 

@@ -18,6 +18,8 @@ inline constexpr size_t line_bytes_max = 1024 * 1024;
 
 struct BindMount {
     std::string source, target;  // target: as the program sees it
+    std::string inner;           // a path within source that stands there instead; made (a folder) when it is missing
+    bool read_only = false;
     bool operator==(const BindMount&) const = default;
 };
 
@@ -34,6 +36,7 @@ struct Launch {
     std::string log_file;
     std::vector<BindMount> mounts;
     int64_t uid = -1, gid = -1;            // -1 = stay root
+    std::vector<int64_t> groups;           // supplementary
     bool operator==(const Launch&) const = default;
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "runtime/plan.h"
+#include "runtime/service_links.h"
 
 namespace weft::runtime {
 
@@ -15,9 +16,12 @@ using protocol::runtime::Report;
 static constexpr Duration config_retry = std::chrono::seconds(10);
 static constexpr Duration calm_after = std::chrono::minutes(10);  // a run this long forgives earlier crashes
 
-static std::optional<MonotonicTime> sooner(std::optional<MonotonicTime> a, std::optional<MonotonicTime> b) {
-    if (!a || (b && *b < *a)) return b;
-    return a;
+// What was under way with a process that is no more.
+static void forget_doings(ContainerRun& container) {
+    container.ready = false;
+    container.ending.reset();
+    container.hook.clear();
+    container.hook_until.reset();
 }
 
 static Report ended_report(const ContainerRun& container, unsigned attempt, const json::Value& terminated) {
@@ -71,28 +75,26 @@ std::optional<MonotonicTime> ContainerSteps::step(PodRun& run, ContainerRun& con
         return container.state == ContainerRun::State::waiting ? container.next_start : std::nullopt;
     }
     if (container.state != ContainerRun::State::running) return std::nullopt;
-    if (container.kill_at) {
-        if (*container.kill_at > now) return container.kill_at;
-        (void)run.link->send({Order::Kind::signal, {}, container.name, SIGKILL});
-        container.kill_at.reset();
+    if (container.hook_until && *container.hook_until <= now) {
+        container.hook_until.reset();
+        hook_ended(run, container, std::string(container.hook), {});
     }
-    std::optional<MonotonicTime> due;
-    const std::pair<std::optional<ProbeRun>*, std::string_view> probes[] = {
-        {&container.startup, "Startup"}, {&container.liveness, "Liveness"}, {&container.readiness, "Readiness"}};
-    for (const auto& [probe, kind] : probes) {
-        if (!*probe || (kind == "Startup") == container.startup_passed) continue;
-        if ((*probe)->due(now)) ask_probe(run, container, **probe, kind);
-        due = sooner(due, (*probe)->next_due());
-    }
-    return due;
+    if (container.ending) return step_ending(run, container);
+    if (!container.hook.empty()) return container.hook_until;  // nothing is asked before postStart is over
+    return step_probes(run, container);
 }
 
 bool ContainerSteps::may_start(const PodRun& run, const ContainerRun& container) const {
     if (run.stopping || !run.link || phase_of(run) == "Failed") return false;
-    if (!container.init) return init_done(run);
+    if (!container.init && !init_done(run)) return false;
     for (const ContainerRun& other : run.containers) {
         if (&other == &container) return true;
-        if (!ended(other) || other.report.exit_code != 0) return false;
+        if (!container.init) {
+            // Containers begin in their order; the next one waits for a postStart hook.
+            if (other.hook == "PostStart") return false;
+        } else if (!ended(other) || other.report.exit_code != 0) {
+            return false;
+        }
     }
     return true;
 }
@@ -104,47 +106,55 @@ void ContainerSteps::start(PodRun& run, ContainerRun& container) {
     const Result<Image> image = world_.image(image_name);
     if (!image) return wait_for_image(run, container, image.error());
     const kube::Object& pod = *run.object;
-    const std::string ns(pod.ns());
-    const PlanInputs inputs{
-        pod,
-        *spec,
-        *image,
-        run.record.ips.empty() ? "" : run.record.ips.front(),
-        world_.host_ip,
-        world_.vpc_view(ns).api_host,
-        [&](std::string_view name) { return world_.config_maps.get(kube::ObjectKey{ns, std::string(name)}); },
-        [&](std::string_view name) { return world_.secrets.get(kube::ObjectKey{ns, std::string(name)}); }};
-    Result<Launch> plan = plan_container(inputs);
-    const std::string folder = world_.sandboxes.folder(run.record.uid);
-    if (plan) {
-        plan->attempt = container.attempt;
-        plan->cgroup = world_.sandboxes.cgroup(run.record.uid, container.name);
-        plan->log_file = world_.sandboxes.log_file(run.record.uid, container.name, container.attempt);
-        for (const std::string file : {"resolv.conf", "hosts", "hostname", "nsswitch.conf"})
-            plan->mounts.push_back({folder + "/etc/" + file, "/etc/" + file});
-        // The log before the previous one is nobody's any more.
-        if (container.attempt >= 2)
-            for (const char* end : {"", ".1"})
-                (void)::unlink(
-                    (world_.sandboxes.log_file(run.record.uid, container.name, container.attempt - 2) + end).c_str());
-        // exec (exec.cpp) enters the container with this.
-        const Status kept = write_file(folder + "/" + container.name + ".json", encode(*plan));
-        const Status logs = make_directories(plan->log_file.substr(0, plan->log_file.rfind('/')), 0700);
-        if (!kept || !logs) plan = fail(!kept ? kept.error() : logs.error());
-    }
-    if (!plan) {
+    const Result<Launch> launch = plan(run, container, *spec, *image);
+    if (!launch) {
         container.next_start = world_.brain.clock().now() + config_retry;
-        if (container.message != plan.error().message)
-            world_.events.warning(pod, "Failed", "Error: " + plan.error().message);
+        if (container.message != launch.error().message)
+            world_.events.warning(pod, "Failed", "Error: " + launch.error().message);
         container.reason = "CreateContainerConfigError";
-        container.message = plan.error().message;
+        container.message = launch.error().message;
         return;
     }
-    if (!run.link->send({Order::Kind::start, *plan, "", 0})) return;  // the link says so itself
+    if (!run.link->send({Order::Kind::start, *launch, "", 0})) return;  // the link says so itself
     container.state = ContainerRun::State::starting;
     container.next_start.reset();
     container.image_backoff.reset();
     world_.events.normal(pod, "Pulled", fmt::format("Container image \"{}\" already present on machine", image_name));
+    world_.events.normal(pod, "Created", "Created container: " + container.name);
+}
+
+// All that the container is to be, kept on disk too: exec (exec.cpp) enters it with this.
+Result<Launch> ContainerSteps::plan(const PodRun& run, const ContainerRun& container, const json::Value& spec,
+                                    const Image& image) const {
+    const kube::Object& pod = *run.object;
+    const std::string& uid = run.record.uid;
+    const std::string ns(pod.ns());
+    const References references = world_.references(ns, run.record.ips);
+    const auto volume_folder = [&](std::string_view name) {
+        for (const VolumePlan& volume : run.volumes)
+            if (volume.name == name)
+                return world_.sandboxes.volume_folder(uid, name, volume.kind == VolumePlan::Kind::empty);
+        return std::string();
+    };
+    const bool links = pod.boolean({"spec", "enableServiceLinks"}, true);
+    Launch launch =
+        TRY(plan_container({pod, spec, image, references, world_.vpc_view(ns).api_host,
+                            links ? service_links(world_.services_in(ns)) : EnvironmentLines(), volume_folder}));
+    launch.attempt = container.attempt;
+    launch.cgroup = world_.sandboxes.cgroup(uid, container.name);
+    launch.log_file = world_.sandboxes.log_file(uid, container.name, container.attempt);
+    for (const std::string file : {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/etc/nsswitch.conf"}) {
+        const bool own = std::any_of(launch.mounts.begin(), launch.mounts.end(),
+                                     [&](const auto& mount) { return mount.target == file; });
+        if (!own) launch.mounts.push_back({world_.sandboxes.folder(uid) + file, file, "", false});
+    }
+    // The log before the previous one is nobody's any more.
+    if (container.attempt >= 2)
+        for (const char* end : {"", ".1"})
+            (void)::unlink((world_.sandboxes.log_file(uid, container.name, container.attempt - 2) + end).c_str());
+    TRY(write_file(world_.sandboxes.plan_file(uid, container.name), encode(launch)));
+    TRY(make_directories(launch.log_file.substr(0, launch.log_file.rfind('/')), 0700));
+    return launch;
 }
 
 void ContainerSteps::wait_for_image(PodRun& run, ContainerRun& container, const Error& error) {
@@ -173,41 +183,25 @@ void ContainerSteps::heard(PodRun& run, Report&& report) {
         if (container.report == report && (was_running || ended(container))) return;
         container.attempt = report.attempt;
         container.report = std::move(report);
-        if (!was_running && container.report.error.empty()) begin_running(run, container);
+        const bool adopted = container.state == ContainerRun::State::waiting;
+        if (!was_running && container.report.error.empty()) begin_running(run, container, adopted);
         if (container.report.running) return;
         container.state = ContainerRun::State::terminated;
-        container.ready = false;
-        container.kill_at.reset();
+        forget_doings(container);
         if (!container.report.error.empty())
             world_.events.warning(*run.object, "Failed", "Error: " + container.report.error);
         return;
     }
 }
 
-void ContainerSteps::begin_running(PodRun& run, ContainerRun& container) {
-    const MonotonicTime now = world_.brain.clock().now();
+void ContainerSteps::begin_running(PodRun& run, ContainerRun& container, bool adopted) {
     container.state = ContainerRun::State::running;
-    container.started = now;
-    container.kill_at.reset();
-    const json::Value* spec = container_spec(run, container);
-    const auto probe_of = [&](std::string_view field) -> std::optional<ProbeRun> {
-        const json::Value* probe = spec == nullptr ? nullptr : json::find(*spec, {field});
-        if (probe == nullptr) return std::nullopt;
-        Result<ProbeConfig> config = parse_probe(*probe, *spec);
-        if (config) return ProbeRun(std::move(*config), field != "livenessProbe");
-        world_.events.warning(*run.object, "Unhealthy", fmt::format("{}: {}", field, config.error().message));
-        return std::nullopt;
-    };
-    container.startup = probe_of("startupProbe");
-    container.liveness = probe_of("livenessProbe");
-    container.readiness = probe_of("readinessProbe");
-    container.startup_passed = !container.startup;
-    // A readiness probe that cannot be asked must not let traffic in.
-    container.ready =
-        container.startup_passed && !container.readiness && (spec == nullptr || !json::has(*spec, {"readinessProbe"}));
-    for (std::optional<ProbeRun>* probe : {&container.startup, &container.liveness, &container.readiness})
-        if (*probe) (*probe)->start(now);
-    if (container.report.running) world_.events.normal(*run.object, "Started", "Started container " + container.name);
+    container.started = world_.brain.clock().now();
+    forget_doings(container);
+    if (!container.report.running) return;  // it has ended already
+    world_.events.normal(*run.object, "Started", "Started container " + container.name);
+    // One that an earlier runtime started has had its hook.
+    if (adopted || !begin_hook(run, container, "PostStart", grace_of(run))) begin_asking(run, container);
 }
 
 void ContainerSteps::plan_restart(PodRun& run, ContainerRun& container) {
@@ -233,56 +227,6 @@ void ContainerSteps::plan_restart(PodRun& run, ContainerRun& container) {
         fmt::format("Back-off restarting failed container {} in pod {}", container.name, run.object->key().text()));
 }
 
-void ContainerSteps::ask_probe(PodRun& run, ContainerRun& container, ProbeRun& probe, std::string_view kind) {
-    probe.asked();
-    world_.askers.submit([this, question = probe.config().question, ip = run.record.ips.front(), uid = run.record.uid,
-                          netns = world_.sandboxes.netns_path(run.record.uid), name = container.name,
-                          attempt = container.attempt, kind] {
-        const Status answer = ask(question, ip, netns);
-        world_.brain.post([this, uid, name, attempt, kind, answer] { on_answer_(uid, name, attempt, kind, answer); });
-    });
-}
-
-void ContainerSteps::answered(PodRun& run, const std::string& name, unsigned attempt, std::string_view kind,
-                              const Status& answer) {
-    for (ContainerRun& container : run.containers) {
-        if (container.name != name || container.attempt != attempt || container.state != ContainerRun::State::running)
-            continue;
-        std::optional<ProbeRun>& probe =
-            kind == "Startup" ? container.startup : kind == "Liveness" ? container.liveness : container.readiness;
-        if (!probe) return;
-        const MonotonicTime now = world_.brain.clock().now();
-        const ProbeRun::Verdict verdict = probe->answered(answer.has_value(), now);
-        if (verdict == ProbeRun::Verdict::early) return;
-        if (!answer)
-            world_.events.warning(*run.object, "Unhealthy",
-                                  fmt::format("{} probe failed: {}", kind, answer.error().message));
-        if (verdict == ProbeRun::Verdict::undecided) return;
-        const bool passed = verdict == ProbeRun::Verdict::passed;
-        if (kind == "Readiness") {
-            container.ready = passed;
-        } else if (!passed) {
-            kill(run, container,
-                 fmt::format("Container {} failed {} probe", name, kind == "Startup" ? "startup" : "liveness"));
-        } else if (kind == "Startup" && !container.startup_passed) {
-            container.startup_passed = true;
-            const json::Value* spec = container_spec(run, container);
-            container.ready = !container.readiness && (spec == nullptr || !json::has(*spec, {"readinessProbe"}));
-            if (container.liveness) container.liveness->start(now);
-            if (container.readiness) container.readiness->start(now);
-        }
-    }
-}
-
-void ContainerSteps::kill(PodRun& run, ContainerRun& container, std::string_view why) {
-    if (container.kill_at || !run.link) return;
-    world_.events.normal(*run.object, "Killing", fmt::format("{}, will be restarted", why));
-    (void)run.link->send({Order::Kind::signal, {}, container.name, SIGTERM});
-    const int64_t grace_s = run.object->integer({"spec", "terminationGracePeriodSeconds"}, 30);
-    container.kill_at = world_.brain.clock().now() + std::chrono::seconds(grace_s);
-    container.ready = false;
-}
-
 void ContainerSteps::lost(PodRun& run) {
     for (ContainerRun& container : run.containers) {
         if (container.state != ContainerRun::State::running && container.state != ContainerRun::State::starting)
@@ -297,8 +241,7 @@ void ContainerSteps::lost(PodRun& run) {
         report.finished_at = rfc3339(world_.brain.clock().wall());
         if (report.started_at.empty()) report.started_at = report.finished_at;
         container.state = ContainerRun::State::terminated;
-        container.ready = false;
-        container.kill_at.reset();
+        forget_doings(container);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -246,6 +247,39 @@ void run_exec(const ExecTarget& target, const ExecOptions& options, io::Stream& 
     say_status(socket, exit_status(program.wait()));
     // The client answers the close and that ends the input thread; one that does not is cut off.
     if (client_left.get_future().wait_for(close_patience) != std::future_status::ready) stream.shutdown();
+}
+
+Result<Ran> run_in_container(const ExecTarget& target, Duration timeout, std::stop_token stop) {
+    static constexpr auto stop_check = std::chrono::milliseconds(200);
+    Fd read, write;
+    TRY(open_pipe(read, write));
+    const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const Fd plan = TRY(plan_file(target));
+    const Spawned spawned = TRY(spawn_program({target.self_binary, "shim", "--exec"}, {"WEFT_EXEC_TTY=0"}, null.get(),
+                                              write.get(), write.get(), plan.get(), true));
+    write.reset();
+    const Fd process(int(::syscall(SYS_pidfd_open, spawned.pid, 0)));
+    const MonotonicTime deadline = system_clock().now() + timeout;
+    Ran ran;
+    bool over = false;
+    while (!over && !stop.stop_requested() && system_clock().now() < deadline) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - system_clock().now());
+        // A child left behind may hold the pipe: the program's own end counts.
+        pollfd polls[] = {{read.get(), POLLIN, 0}, {process.get(), POLLIN, 0}};
+        (void)::poll(polls, 2, int(std::clamp(left, std::chrono::milliseconds(0), stop_check).count()));
+        over = polls[1].revents != 0;
+        if (polls[0].revents == 0) continue;
+        char buffer[16384];
+        const ssize_t n = ::read(read.get(), buffer, sizeof buffer);
+        if (n > 0) ran.output.append(buffer, std::min(size_t(n), ran_output_max - ran.output.size()));
+        if (n == 0) read.reset();
+    }
+    if (!over) ::kill(-spawned.pid, SIGKILL);
+    ran.exit_code = wait_program(spawned.pid);
+    if (over) return ran;
+    if (stop.stop_requested()) return fail(Code::unavailable, "the runtime stops");
+    return fail(Code::timeout, fmt::format("command timed out after {}s",
+                                           std::chrono::duration_cast<std::chrono::seconds>(timeout).count()));
 }
 
 int exec_main() {

@@ -4,9 +4,11 @@
 // container's cgroup and namespaces and becomes the program; it ends with the runtime, or when the client leaves.
 // Source: spec/kubernetes.md API-140, API-141.
 #pragma once
+#include <stop_token>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "http/url.h"
 #include "http/websocket.h"
@@ -29,6 +31,16 @@ struct ExecTarget {
 
 // Runs to the end over a stream that has been upgraded; the closing Status goes on channel 3.
 void run_exec(const ExecTarget& target, const ExecOptions& options, io::Stream& stream);
+
+// Runs the plan's argv to its end, without a client: for probes and hooks. Errors: timeout, or unavailable when `stop`
+// came first (the program is killed).
+struct Ran {
+    int exit_code = 0;
+    std::string output;  // both streams, the first ran_output_max bytes
+};
+
+inline constexpr size_t ran_output_max = 10 * 1024;
+Result<Ran> run_in_container(const ExecTarget& target, Duration timeout, std::stop_token stop = {});
 
 int exec_main();
 

@@ -4,9 +4,7 @@
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,10 +13,10 @@
 #include <cstring>
 
 #include "base/strings.h"
+#include "runtime/tree.h"
 
 namespace weft::runtime {
 
-using protocol::runtime::BindMount;
 using protocol::runtime::Launch;
 
 namespace {
@@ -29,38 +27,11 @@ Status join_cgroup(const std::string& folder) {
     return write_existing(folder + "/cgroup.procs", "0");
 }
 
-// A mount needs something to stand on: a program's root folder may lack the file.
-Status bind_file(const BindMount& mount, const std::string& root) {
-    const std::string target = root + mount.target;
-    if (::access(target.c_str(), F_OK) != 0) {
-        TRY(make_directories(target.substr(0, target.rfind('/'))));
-        const Fd made(::open(target.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
-        if (!made) return fail_errno("create " + target);
-    }
-    if (::mount(mount.source.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0)
-        return fail_errno("mount " + target);
-    return {};
-}
-
-Status make_namespaces(const Launch& plan) {
-    if (::unshare(CLONE_NEWNS | CLONE_NEWUTS) != 0) return fail_errno("unshare");
-    // Mounts of the host still come in; ours never get out.
-    if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return fail_errno("mount / slave");
-    if (!plan.hostname.empty() && ::sethostname(plan.hostname.data(), plan.hostname.size()) != 0)
-        return fail_errno("sethostname " + plan.hostname);
-    for (const BindMount& mount : plan.mounts) TRY(bind_file(mount, plan.root));
-    if (plan.root.empty()) return {};
-    for (const std::string folder : {"/proc", "/dev", "/sys"}) {
-        TRY(make_directories(plan.root + folder));
-        if (::mount(folder.c_str(), (plan.root + folder).c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0)
-            return fail_errno("mount " + plan.root + folder);
-    }
-    if (::chroot(plan.root.c_str()) != 0) return fail_errno("chroot " + plan.root);
-    return {};
-}
-
 Status take_user(const Launch& plan) {
-    if (plan.gid >= 0 && (::setgroups(0, nullptr) != 0 || ::setgid(gid_t(plan.gid)) != 0)) return fail_errno("setgid");
+    const std::vector<gid_t> groups(plan.groups.begin(), plan.groups.end());
+    const bool own_groups = !groups.empty() || plan.gid >= 0 || plan.uid >= 0;
+    if (own_groups && ::setgroups(groups.size(), groups.data()) != 0) return fail_errno("setgroups");
+    if (plan.gid >= 0 && ::setgid(gid_t(plan.gid)) != 0) return fail_errno("setgid");
     if (plan.uid >= 0 && ::setuid(uid_t(plan.uid)) != 0) return fail_errno("setuid");
     return {};
 }
@@ -112,7 +83,7 @@ Error become_container(const Launch& plan, pid_t parent, int out, int err) {
     const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null < 0 || ::dup2(null, 0) < 0 || ::dup2(out, 1) < 0 || ::dup2(err, 2) < 0) return fail_errno("dup2").error();
     if (const Status status = join_cgroup(plan.cgroup); !status) return status.error();
-    if (const Status status = make_namespaces(plan); !status) return status.error();
+    if (const Status status = build_tree(plan); !status) return status.error();
     if (const Status status = take_user(plan); !status) return status.error();
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // setuid cleared it
     return exec_program(plan);

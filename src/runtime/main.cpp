@@ -14,6 +14,7 @@ namespace weft::runtime {
 static constexpr unsigned makers =
     16;  // pods wired at a time; one that waits for an address holds its place for seconds
 static constexpr unsigned askers = 16;  // probes asked at a time; each waits at most its timeout
+static constexpr unsigned hookers = 16;  // lifecycle hooks under way; each waits at most its pod's grace period
 
 Status run(const Options& options, std::stop_token stop) {
     const std::unique_ptr<kube::Client> client = kube::connect(options.api);
@@ -29,12 +30,13 @@ Status run_with(kube::Client& client, const Options& options, std::stop_token st
     const kube::Cache& pods_cache = brain->watch(kube::pods, {.field_selector = "spec.nodeName=" + options.node});
     const kube::Cache& config_maps = brain->watch(kube::config_maps);
     const kube::Cache& secrets = brain->watch(kube::secrets);
+    const kube::Cache& services = brain->watch(kube::services);
     const kube::Cache& namespaces = brain->watch(kube::namespaces);
     const kube::Cache& vpcs = brain->watch(kube::vpcs);
 
-    Hands making(makers), asking(askers);
-    World world{options,    client,      *brain,  events,     sandboxes, making, asking,
-                pods_cache, config_maps, secrets, namespaces, vpcs,      address};
+    Hands making(makers), asking(askers), hooking(hookers);
+    World world{options, client,     *brain,      events,  sandboxes, making,     asking, hooking,
+                stop,    pods_cache, config_maps, secrets, services,  namespaces, vpcs,   address};
     Pods pods(world);
     kube::Brain::Queue& queue =
         brain->add_reconciler("pods", [&](const kube::ObjectKey& key) { return pods.reconcile(key); });

@@ -13,6 +13,10 @@ std::string pod_hostname(const kube::Object& pod) {
     return name;
 }
 
+int64_t pod_fs_group(const kube::Object& pod) {
+    return pod.integer({"spec", "securityContext", "fsGroup"}, -1);
+}
+
 std::string expand_variables(std::string_view text, const Variables& variables) {
     std::string out;
     for (size_t at = 0; at < text.size(); at++) {
@@ -55,61 +59,13 @@ private:
     std::vector<std::string> order_;
 };
 
-// A ConfigMap's or Secret's entry as text; nullopt when the key is absent.
-Result<std::optional<std::string>> entry_of(const kube::Object& object, std::string_view key) {
-    const json::Value* value = object.find({"data", key});
-    if (value == nullptr || !value->is_string()) {
-        value = object.find({"stringData", key});
-        if (value == nullptr || !value->is_string()) return std::nullopt;
-        return std::string(json::view(value->get_string()));
-    }
-    const std::string_view text = json::view(value->get_string());
-    if (object.kind() != "Secret") return std::string(text);
-    std::optional<std::string> bytes = base64_decode(text);
-    if (!bytes) return fail(Code::invalid, fmt::format("secret \"{}\" key {} is not base64", object.name(), key));
-    return std::move(*bytes);
-}
-
-Result<std::optional<std::string>> key_ref(const json::Value& ref, std::string_view what,
-                                           const std::function<kube::ObjectPtr(std::string_view)>& find) {
-    const std::string_view name = json::find_string(ref, {"name"});
-    const std::string_view key = json::find_string(ref, {"key"});
-    const bool optional = json::find_bool(ref, {"optional"});
-    const kube::ObjectPtr object = find(name);
-    if (!object) {
-        if (optional) return std::nullopt;
-        return fail(Code::not_found, fmt::format("{} \"{}\" not found", what, name));
-    }
-    std::optional<std::string> value = TRY(entry_of(*object, key));
-    if (!value && !optional)
-        return fail(Code::not_found, fmt::format("couldn't find key {} in {} {}", key, what, object->key().text()));
-    return value;
-}
-
-Result<std::string> field_ref(const PlanInputs& inputs, std::string_view path) {
-    const kube::Object& pod = inputs.pod;
-    if (path == "status.podIP" || path == "status.podIPs") return inputs.pod_ip;
-    if (path == "status.hostIP" || path == "status.hostIPs") return inputs.host_ip;
-    if (path == "metadata.name") return std::string(pod.name());
-    if (path == "metadata.namespace") return std::string(pod.ns());
-    if (path == "metadata.uid") return std::string(pod.uid());
-    if (path == "spec.nodeName") return std::string(pod.string({"spec", "nodeName"}));
-    if (path == "spec.serviceAccountName") return std::string(pod.string({"spec", "serviceAccountName"}, "default"));
-    for (const bool label : {true, false}) {
-        const std::string_view prefix = label ? "metadata.labels['" : "metadata.annotations['";
-        if (!path.starts_with(prefix) || !path.ends_with("']")) continue;
-        const std::string_view key = path.substr(prefix.size(), path.size() - prefix.size() - 2);
-        return std::string(label ? pod.label(key) : pod.annotation(key));
-    }
-    return fail(Code::invalid, fmt::format("fieldRef {}: field label not supported", path));
-}
-
 Result<std::optional<std::string>> value_from(const PlanInputs& inputs, const json::Value& source) {
     if (const json::Value* ref = json::find(source, {"configMapKeyRef"}))
-        return key_ref(*ref, "configmap", inputs.config_map);
-    if (const json::Value* ref = json::find(source, {"secretKeyRef"})) return key_ref(*ref, "secret", inputs.secret);
+        return key_reference(*ref, false, inputs.references);
+    if (const json::Value* ref = json::find(source, {"secretKeyRef"}))
+        return key_reference(*ref, true, inputs.references);
     if (const json::Value* ref = json::find(source, {"fieldRef"}))
-        return TRY(field_ref(inputs, json::find_string(*ref, {"fieldPath"})));
+        return TRY(field_reference(inputs.pod, json::find_string(*ref, {"fieldPath"}), inputs.references));
     return fail(Code::invalid, "valueFrom: only configMapKeyRef, secretKeyRef and fieldRef are offered");
 }
 
@@ -117,18 +73,13 @@ Status add_all_of(const PlanInputs& inputs, const json::Value& source, Environme
     const bool from_secret = json::has(source, {"secretRef"});
     const std::string_view field = from_secret ? "secretRef" : "configMapRef";
     const std::string_view name = json::find_string(source, {field, "name"});
-    const kube::ObjectPtr object = from_secret ? inputs.secret(name) : inputs.config_map(name);
+    const kube::ObjectPtr object = from_secret ? inputs.references.secret(name) : inputs.references.config_map(name);
     if (!object) {
         if (json::find_bool(source, {field, "optional"})) return {};
         return fail(Code::not_found, fmt::format("{} \"{}\" not found", from_secret ? "secret" : "configmap", name));
     }
-    const json::Object* data = json::find_object(object->body(), {"data"});
-    if (data == nullptr) return {};
-    for (const auto& [key, unused] : *data) {
-        const std::string_view entry(key.data(), key.size());
-        environment.set(std::string(json::find_string(source, {"prefix"})) + std::string(entry),
-                        TRY(entry_of(*object, entry)).value_or(""));
-    }
+    const std::string prefix(json::find_string(source, {"prefix"}));
+    for (auto& [key, value] : TRY(entries_of(*object))) environment.set(prefix + key, value);
     return {};
 }
 
@@ -143,6 +94,7 @@ Result<Environment> environment_of(const PlanInputs& inputs) {
         environment.set("KUBERNETES_SERVICE_PORT", "443");
         environment.set("KUBERNETES_SERVICE_PORT_HTTPS", "443");
     }
+    for (const auto& [name, value] : inputs.service_links) environment.set(name, value);
     if (const json::Array* sources = json::find_array(inputs.container, {"envFrom"}))
         for (const json::Value& source : *sources) TRY(add_all_of(inputs, source, environment));
     const json::Array* variables = json::find_array(inputs.container, {"env"});
@@ -160,9 +112,9 @@ Result<Environment> environment_of(const PlanInputs& inputs) {
 }
 
 Status refuse_what_is_not_offered(const PlanInputs& inputs) {
-    if (const json::Array* mounts = json::find_array(inputs.container, {"volumeMounts"});
-        mounts != nullptr && !mounts->empty())
-        return fail(Code::invalid, "volumeMounts: process pods have no volumes");
+    // It would hold up the pod for ever: a container that is not to end, waited for as one that is.
+    if (json::has(inputs.container, {"restartPolicy"}))
+        return fail(Code::invalid, "initContainers.restartPolicy: process pods have no sidecar containers");
     for (const std::string_view field : {"hostNetwork", "hostPID", "hostIPC"})
         if (inputs.pod.boolean({"spec", field}))
             return fail(Code::invalid, fmt::format("spec.{}: process pods do not share the host's namespaces", field));
@@ -179,6 +131,7 @@ Result<Launch> plan_container(const PlanInputs& inputs) {
     plan.environment = environment.lines();
     plan.root = inputs.image.root;
     plan.hostname = pod_hostname(inputs.pod);
+    plan.mounts = TRY(plan_mounts(inputs.pod, inputs.container, environment.values(), inputs.volume_folder));
     plan.working_dir = json::find_string(inputs.container, {"workingDir"}, inputs.image.working_dir);
     // command replaces the image's whole command line; args replaces its arguments only.
     std::vector<std::string> command = json::find_strings(inputs.container, {"command"});
@@ -194,6 +147,10 @@ Result<Launch> plan_container(const PlanInputs& inputs) {
     const json::Value& inner = security == nullptr ? none : *security;
     plan.uid = json::find_int(inner, {"runAsUser"}, json::find_int(outer, {"runAsUser"}, -1));
     plan.gid = json::find_int(inner, {"runAsGroup"}, json::find_int(outer, {"runAsGroup"}, -1));
+    if (const int64_t group = pod_fs_group(inputs.pod); group >= 0) plan.groups.push_back(group);
+    if (const json::Array* groups = json::find_array(outer, {"supplementalGroups"}))
+        for (const json::Value& group : *groups)
+            if (group.is_int64()) plan.groups.push_back(group.get_int64());
     return plan;
 }
 

@@ -17,7 +17,9 @@ Result<protocol::runtime::Launch> plan_of(
         "{apiVersion: v1, kind: Pod, metadata: {name: web-0, namespace: blue, uid: u, labels: {app: web}}, spec: {containers: []}}");
     const json::Value spec = MUST(json::parse_yaml(container)).at(0);
     const auto none = [](std::string_view) { return kube::ObjectPtr(); };
-    return plan_container({pod, spec, image, "10.0.1.4", "198.18.1.1", "", none, none});
+    const References references{none, none, "198.18.1.1", {"10.0.1.4"}};
+    return plan_container(
+        {pod, spec, image, references, "", {}, [](std::string_view name) { return "/v/" + std::string(name); }});
 }
 
 using Words = std::vector<std::string>;
@@ -59,7 +61,8 @@ TEST(Plan, WhatIsMissingOrNotOfferedIsNamed) {
               "env V: secret \"s\" not found");
     EXPECT_TRUE(plan_of("{name: m, env: [{name: V, valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}]}"));
     EXPECT_EQ(plan_of("{name: m, volumeMounts: [{name: v, mountPath: /v}]}").error().message,
-              "volumeMounts: process pods have no volumes");
+              "volumeMounts: no volume named \"v\"");
+    EXPECT_NE(plan_of("{name: m, restartPolicy: Always}").error().message.find("no sidecar containers"), std::string::npos);
 }
 
 TEST(Images, BuiltInsAndTheTableAreFoundByNameAndTag) {

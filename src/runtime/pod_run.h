@@ -19,8 +19,14 @@
 #include "runtime/probe.h"
 #include "runtime/sandbox.h"
 #include "runtime/shim.h"
+#include "runtime/volumes.h"
 
 namespace weft::runtime {
+
+inline std::optional<MonotonicTime> sooner(std::optional<MonotonicTime> a, std::optional<MonotonicTime> b) {
+    if (!a || (b && *b < *a)) return b;
+    return a;
+}
 
 // Growing waits between tries: 10 s doubling to 5 min, as kubelet's.
 struct Backoff {
@@ -47,7 +53,16 @@ struct ContainerRun {
     Backoff backoff, image_backoff;
     bool startup_passed = false, ready = false;
     std::optional<ProbeRun> startup, liveness, readiness;
-    std::optional<MonotonicTime> kill_at;               // SIGTERM was sent; SIGKILL then
+    // A lifecycle hook under way: "PostStart" or "PreStop"; a sleep ends by itself.
+    std::string hook;
+    std::optional<MonotonicTime> hook_until;
+
+    struct Ending {
+        MonotonicTime kill_at;  // SIGKILL then
+        bool told = false;      // SIGTERM was sent: the preStop hook is over
+    };
+
+    std::optional<Ending> ending;
     std::string image_error;                            // the last one told as an Event
 };
 
@@ -61,11 +76,13 @@ struct PodRun {
     std::unique_ptr<ShimLink> link;
     unsigned link_number = 0;  // news of an older link is stale
     std::vector<ContainerRun> containers;
+    std::vector<VolumePlan> volumes;  // as they stand on disk
+    bool volumes_made = false;
+    std::string volume_error;  // the last one told as an Event
     std::string started_at;    // status.startTime
     bool stopping = false;
     bool object_gone = false;
     std::optional<MonotonicTime> kill_at;   // stopping
-    bool killed = false;
     std::optional<MonotonicTime> retry_at;  // fresh, unmaking
     Duration retry_wait{};
     std::string phase_reason;               // of a Failed pod

@@ -87,7 +87,7 @@ json::Object container_status(const PodRun& run, const ContainerRun& container) 
                         {"restartCount", container.attempt}};
     const bool running = container.state == ContainerRun::State::running;
     status["ready"] = container.init ? ended(container) && container.report.exit_code == 0 : running && container.ready;
-    status["started"] = running && container.startup_passed;
+    status["started"] = running && container.startup_passed && container.hook != "PostStart";
     if (running) {
         status["state"] = json::Object{{"running", json::Object{{"startedAt", container.report.started_at}}}};
         status["containerID"] = container_id(run, container, container.attempt);

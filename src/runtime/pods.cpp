@@ -15,12 +15,7 @@ using Stage = PodRun::Stage;
 static constexpr Duration retry_first = std::chrono::milliseconds(500);
 static constexpr Duration retry_max = std::chrono::seconds(10);
 static constexpr int conflict_tries_max = 4;
-static constexpr Duration stop_check = std::chrono::milliseconds(500);  // after SIGKILL, until the shim says so
-
-static std::optional<MonotonicTime> sooner(std::optional<MonotonicTime> a, std::optional<MonotonicTime> b) {
-    if (!a || (b && *b < *a)) return b;
-    return a;
-}
+static constexpr Duration stop_patience = std::chrono::seconds(5);  // after the grace period, until the shim says so
 
 static bool terminal(std::string_view phase) { return phase == "Succeeded" || phase == "Failed"; }
 
@@ -67,7 +62,7 @@ void Pods::adopt() {
             kube::Object gone = kube::Object::of(kube::pods, record.key);
             gone.set({"metadata", "uid"}, record.uid);
             run->object = std::make_shared<const kube::Object>(std::move(gone));
-            run->object_gone = run->stopping = run->killed = true;
+            run->object_gone = run->stopping = true;
         }
         run->stage = Stage::linking;
         PodRun& kept = *(runs_[record.uid] = std::move(run));
@@ -146,7 +141,6 @@ void Pods::note_deletion(PodRun& run) {
         const MonotonicTime kill_at = now + left;
         // A second deletion may only shorten the time.
         if (!run.stopping || !run.kill_at || kill_at < *run.kill_at) run.kill_at = kill_at;
-        if (!run.stopping) world_.events.normal(*run.object, "Killing", "Stopping the pod's containers");
         run.stopping = true;
     }
 }
@@ -263,6 +257,7 @@ void Pods::replace_shim(PodRun& run) {
 Pods::Due Pods::step_up(PodRun& run) {
     if (run.stopping) return stop_containers(run);
     Due due;
+    if (!settle_volumes(run, due)) return due;
     for (ContainerRun& container : run.containers) due = sooner(due, steps_.step(run, container));
     if (!terminal(phase_of(run))) return due;
     // Over for good: the address goes back, the logs stay until the object goes.
@@ -271,29 +266,18 @@ Pods::Due Pods::step_up(PodRun& run) {
 }
 
 Pods::Due Pods::stop_containers(PodRun& run) {
-    const MonotonicTime now = world_.brain.clock().now();
+    Due due;
     bool any = false;
     for (ContainerRun& container : run.containers) {
-        if (container.state != ContainerRun::State::running && container.state != ContainerRun::State::starting)
-            continue;
+        if (container.state == ContainerRun::State::starting) any = true;
+        if (container.state != ContainerRun::State::running) continue;
         any = true;
-        container.ready = false;
-        if (container.state != ContainerRun::State::running || container.kill_at) continue;
-        (void)run.link->send({Order::Kind::signal, {}, container.name, SIGTERM});
-        container.kill_at = *run.kill_at;
+        steps_.stop(run, container, *run.kill_at, "Stopping container " + container.name);
+        due = sooner(due, steps_.step(run, container));
     }
-    if (!any) {
-        run.stage = Stage::unmaking;
-        return unmake(run);
-    }
-    if (*run.kill_at > now) return run.kill_at;
-    if (!std::exchange(run.killed, true)) {
-        for (ContainerRun& container : run.containers)
-            if (container.state == ContainerRun::State::running)
-                (void)run.link->send({Order::Kind::signal, {}, container.name, SIGKILL});
-        return now + stop_check;
-    }
-    // The shim has not said that they ended: the cgroup decides.
+    const MonotonicTime patience = *run.kill_at + stop_patience;
+    // A shim that has not said that they ended: the cgroup decides.
+    if (any && world_.brain.clock().now() < patience) return sooner(due, patience);
     run.stage = Stage::unmaking;
     return unmake(run);
 }

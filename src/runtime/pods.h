@@ -59,6 +59,7 @@ private:
     void link_again(PodRun& run);
     void replace_shim(PodRun& run);
     Due step_up(PodRun& run);
+    bool settle_volumes(PodRun& run, Due& due);  // pod_volumes.cpp
     Due stop_containers(PodRun& run);
     Due unmake(PodRun& run);
     void unmade(const std::string& uid, const Status& result);

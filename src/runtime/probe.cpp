@@ -6,6 +6,8 @@
 #include "io/socket.h"
 #include "io/tls.h"
 #include "kernel/netns.h"
+#include "runtime/exec.h"
+#include "runtime/grpc_health.h"
 
 namespace weft::runtime {
 
@@ -26,23 +28,57 @@ static Result<uint16_t> port_of(const json::Value& action, const json::Value& co
     return uint16_t(number);
 }
 
-Result<ProbeConfig> parse_probe(const json::Value& probe, const json::Value& container) {
-    ProbeConfig config;
-    const json::Value* http = json::find(probe, {"httpGet"});
-    const json::Value* tcp = json::find(probe, {"tcpSocket"});
-    if (http == nullptr && tcp == nullptr)
-        return fail(Code::invalid, "process pods offer httpGet and tcpSocket probes only");
-    const json::Value& action = http != nullptr ? *http : *tcp;
-    config.question.http = http != nullptr;
-    config.question.host = json::find_string(action, {"host"});
-    config.question.port = TRY_IN(http != nullptr ? "httpGet" : "tcpSocket", port_of(action, container));
-    config.question.path = json::find_string(action, {"path"}, "/");
-    if (!config.question.path.starts_with('/')) config.question.path.insert(0, "/");
-    config.question.tls = json::find_string(action, {"scheme"}) == "HTTPS";
+static Status parse_http(const json::Value& action, const json::Value& container, ProbeQuestion& question) {
+    question.kind = ProbeQuestion::Kind::http;
+    question.host = json::find_string(action, {"host"});
+    question.port = TRY_IN("httpGet", port_of(action, container));
+    question.path = json::find_string(action, {"path"}, "/");
+    if (!question.path.starts_with('/')) question.path.insert(0, "/");
+    question.tls = json::find_string(action, {"scheme"}) == "HTTPS";
     if (const json::Array* headers = json::find_array(action, {"httpHeaders"}))
         for (const json::Value& header : *headers)
-            config.question.headers.emplace_back(json::find_string(header, {"name"}),
-                                                 json::find_string(header, {"value"}));
+            question.headers.emplace_back(json::find_string(header, {"name"}), json::find_string(header, {"value"}));
+    return {};
+}
+
+static Status parse_action(const json::Value& holder, const json::Value& container, ProbeQuestion& question) {
+    if (const json::Value* action = json::find(holder, {"httpGet"})) return parse_http(*action, container, question);
+    if (const json::Value* action = json::find(holder, {"exec"})) {
+        question.kind = ProbeQuestion::Kind::exec;
+        question.command = json::find_strings(*action, {"command"});
+        if (question.command.empty()) return fail(Code::invalid, "exec: command: Required value");
+        return {};
+    }
+    if (const json::Value* action = json::find(holder, {"tcpSocket"})) {
+        question.kind = ProbeQuestion::Kind::tcp;
+        question.host = json::find_string(*action, {"host"});
+        question.port = TRY_IN("tcpSocket", port_of(*action, container));
+        return {};
+    }
+    if (const json::Value* action = json::find(holder, {"grpc"})) {
+        question.kind = ProbeQuestion::Kind::grpc;
+        question.port = TRY_IN("grpc", port_of(*action, container));
+        question.service = json::find_string(*action, {"service"});
+        return {};
+    }
+    return fail(Code::invalid, "a handler is required: exec, httpGet, tcpSocket or grpc");
+}
+
+Result<ProbeQuestion> parse_hook(const json::Value& hook, const json::Value& container) {
+    ProbeQuestion question;
+    if (json::has(hook, {"sleep"})) {
+        question.kind = ProbeQuestion::Kind::sleep;
+        question.pause = std::chrono::seconds(std::max<int64_t>(json::find_int(hook, {"sleep", "seconds"}), 0));
+        return question;
+    }
+    TRY(parse_action(hook, container, question));
+    question.any_status = true;
+    return question;
+}
+
+Result<ProbeConfig> parse_probe(const json::Value& probe, const json::Value& container) {
+    ProbeConfig config;
+    TRY(parse_action(probe, container, config.question));
     const auto seconds = [&](std::string_view field, int64_t otherwise) {
         return std::chrono::seconds(std::max<int64_t>(json::find_int(probe, {field}, otherwise), 0));
     };
@@ -51,14 +87,29 @@ Result<ProbeConfig> parse_probe(const json::Value& probe, const json::Value& con
     config.period = std::max(seconds("periodSeconds", 10), std::chrono::seconds(1));
     config.success_threshold = unsigned(std::max<int64_t>(json::find_int(probe, {"successThreshold"}, 1), 1));
     config.failure_threshold = unsigned(std::max<int64_t>(json::find_int(probe, {"failureThreshold"}, 3), 1));
+    if (json::has(probe, {"terminationGracePeriodSeconds"}))
+        config.grace = seconds("terminationGracePeriodSeconds", 30);
     return config;
 }
 
-Status ask(const ProbeQuestion& question, const std::string& pod_ip, const std::string& netns_path) {
-    const net::Address address = TRY(net::Address::parse(question.host.empty() ? pod_ip : question.host));
-    const kernel::Netns netns = TRY(kernel::Netns::open_path(netns_path));
+static Status ask_command(const ProbeQuestion& question, const ProbeTarget& target, std::stop_token stop) {
+    const std::string text = TRY(read_file(target.plan_path));
+    ExecTarget exec{target.self_binary, TRY(protocol::runtime::decode_launch(text)), target.pid, target.pid_started};
+    exec.plan.argv = question.command;
+    const Ran ran = TRY(run_in_container(exec, question.timeout, stop));
+    if (ran.exit_code == 0) return {};
+    const std::string_view said = trim(ran.output);
+    return fail(Code::unavailable,
+                said.empty() ? fmt::format("command ended with exit code {}", ran.exit_code) : std::string(said));
+}
+
+Status ask(const ProbeQuestion& question, const ProbeTarget& target, std::stop_token stop) {
+    if (question.kind == ProbeQuestion::Kind::sleep) return {};
+    if (question.kind == ProbeQuestion::Kind::exec) return ask_command(question, target, stop);
+    const net::Address address = TRY(net::Address::parse(question.host.empty() ? target.pod_ip : question.host));
+    const kernel::Netns netns = TRY(kernel::Netns::open_path(target.netns_path));
     Fd socket = TRY(netns.run([&] { return io::connect_tcp({address, question.port}, question.timeout); }));
-    if (!question.http) return {};
+    if (question.kind == ProbeQuestion::Kind::tcp) return {};
     std::unique_ptr<io::Stream> stream;
     if (question.tls) {
         const auto context = TRY(io::TlsContext::client("", false));
@@ -67,6 +118,8 @@ Status ask(const ProbeQuestion& question, const std::string& pod_ip, const std::
         stream = io::plain_stream(std::move(socket));
     }
     stream->set_timeouts(question.timeout, question.timeout);
+    if (question.kind == ProbeQuestion::Kind::grpc)
+        return ask_grpc_health(*stream, question.service, io::SocketAddress{address, question.port}.text());
     http::RequestHead head{.method = "GET", .target = question.path};
     head.headers.add("Host", io::SocketAddress{address, question.port}.text());
     head.headers.add("User-Agent", "kube-probe/weft");
@@ -78,6 +131,7 @@ Status ask(const ProbeQuestion& question, const std::string& pod_ip, const std::
         head.headers.set(name, value);
     }
     const http::Response response = TRY(http::round_trip(*stream, std::move(head)));
+    if (question.any_status) return {};
     if (response.head.status >= 200 && response.head.status < 400) return {};
     return fail(Code::unavailable, fmt::format("HTTP probe failed with statuscode: {}", response.head.status));
 }

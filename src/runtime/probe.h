@@ -1,8 +1,10 @@
 // Probe: one question to a container, from inside its pod's network namespace, and the counting that turns answers into
 // a verdict. ProbeRun is pure (time is handed in); ask() blocks at most its timeout. Kinds: httpGet (200..399 is
-// success), tcpSocket (a connection is). Source: spec/kubernetes.md §11; Kubernetes' defaults.
+// success), tcpSocket (a connection is), exec (exit code 0), grpc (SERVING). Lifecycle hooks ask the same way, and
+// sleep. Source: spec/kubernetes.md §11; Kubernetes' defaults.
 #pragma once
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -13,7 +15,12 @@
 namespace weft::runtime {
 
 struct ProbeQuestion {
-    bool http = false;
+    enum class Kind : uint8_t { http, tcp, exec, grpc, sleep };
+    Kind kind = Kind::tcp;
+    bool any_status = false;           // http: an answer is enough (hooks)
+    std::vector<std::string> command;  // exec
+    std::string service;               // grpc
+    Duration pause{};                  // sleep: nobody is asked
     bool tls = false;
     std::string host;  // "" = the pod's address
     uint16_t port = 0;
@@ -28,12 +35,23 @@ struct ProbeConfig {
     Duration period = std::chrono::seconds(10);
     unsigned success_threshold = 1;
     unsigned failure_threshold = 3;
+    std::optional<Duration> grace;  // terminationGracePeriodSeconds
 };
 
-// `container` resolves named ports. Errors name the field; kinds other than httpGet and tcpSocket are invalid.
+// `container` resolves named ports. Errors name the field.
 Result<ProbeConfig> parse_probe(const json::Value& probe, const json::Value& container);
+// lifecycle.preStop or postStart.
+Result<ProbeQuestion> parse_hook(const json::Value& hook, const json::Value& container);
 
-Status ask(const ProbeQuestion& question, const std::string& pod_ip, const std::string& netns_path);
+// Who is asked.
+struct ProbeTarget {
+    std::string pod_ip, netns_path;
+    std::string self_binary, plan_path;  // exec: `weft shim --exec`, the container's plan on disk
+    int pid = 0;
+    uint64_t pid_started = 0;
+};
+
+Status ask(const ProbeQuestion& question, const ProbeTarget& target, std::stop_token stop = {});
 
 class ProbeRun {
 public:

@@ -1,6 +1,9 @@
 #include "runtime/probe.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <thread>
 
 #include "io/socket.h"
 
@@ -59,15 +62,41 @@ TEST(ParseProbe, DefaultsNamedPortsAndErrors) {
     EXPECT_EQ(MUST(parse_probe(yaml("{tcpSocket: {port: 6379}, timeoutSeconds: 5}"), container)).question.timeout,
               seconds(5));
     for (const std::string_view bad :
-         {"{}", "{exec: {command: [ls]}}", "{httpGet: {port: nope}}", "{tcpSocket: {port: 70000}}", "{tcpSocket: {}}"})
+         {"{}", "{exec: {}}", "{httpGet: {port: nope}}", "{tcpSocket: {port: 70000}}", "{tcpSocket: {}}"})
         EXPECT_FALSE(parse_probe(yaml(bad), container)) << bad;
 }
 
 TEST(Ask, ATcpProbeIsAConnection) {
     const Fd listener = MUST(io::listen_tcp({net::Address::v4(127, 0, 0, 1), 0}));
     const uint16_t port = MUST(io::local_address(listener.get())).port;
-    EXPECT_TRUE(ask({.port = port}, "127.0.0.1", "/proc/self/ns/net"));
-    EXPECT_FALSE(ask({.port = 1}, "127.0.0.1", "/proc/self/ns/net"));
+    EXPECT_TRUE(ask({.port = port}, {.pod_ip = "127.0.0.1", .netns_path = "/proc/self/ns/net"}));
+    EXPECT_FALSE(ask({.port = 1}, {.pod_ip = "127.0.0.1", .netns_path = "/proc/self/ns/net"}));
+}
+
+// Plays a server: settings, a 200, a message with this status, trailers.
+static Status grpc_answer(char status) {
+    const Fd listener = MUST(io::listen_tcp({net::Address::v4(127, 0, 0, 1), 0}));
+    const uint16_t port = MUST(io::local_address(listener.get())).port;
+    std::string heard;
+    std::jthread server([&] {
+        const Fd peer(::accept(listener.get(), nullptr, nullptr));
+        const std::string answer = std::string("\0\0\0\4\0\0\0\0\0", 9) + std::string("\0\0\1\1\4\0\0\0\1\x88", 10) +
+                                   std::string("\0\0\7\0\0\0\0\0\1\0\0\0\0\2\x08", 15) + status +
+                                   std::string("\0\0\0\1\5\0\0\0\1", 9);
+        EXPECT_EQ(::send(peer.get(), answer.data(), answer.size(), MSG_NOSIGNAL), ssize_t(answer.size()));
+        char buffer[4096];
+        for (ssize_t n = 0; (n = ::recv(peer.get(), buffer, sizeof buffer, 0)) > 0;) heard.append(buffer, size_t(n));
+    });
+    const ProbeQuestion question{.kind = ProbeQuestion::Kind::grpc, .service = "shop", .port = port};
+    const Status answer = ask(question, {.pod_ip = "127.0.0.1", .netns_path = "/proc/self/ns/net"});
+    server.join();
+    EXPECT_NE(heard.find("\x0a\4shop"), std::string::npos);
+    return answer;
+}
+
+TEST(Ask, AGrpcProbePassesOnlyWhatIsServing) {
+    EXPECT_TRUE(grpc_answer(1));
+    EXPECT_EQ(grpc_answer(2).error().message, "service unhealthy (responded with \"NOT_SERVING\")");
 }
 
 }  // namespace

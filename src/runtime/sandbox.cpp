@@ -43,6 +43,15 @@ std::string SandboxMaker::log_file(const std::string& uid, std::string_view cont
                        attempt);
 }
 
+std::string SandboxMaker::plan_file(const std::string& uid, std::string_view container) const {
+    return fmt::format("{}/{}.plan.json", folder(uid), container);
+}
+
+std::string SandboxMaker::volume_folder(const std::string& uid, std::string_view volume, bool on_disk) const {
+    if (!on_disk) return fmt::format("{}/volumes/{}", folder(uid), volume);
+    return fmt::format("{}/pods/{}/.volumes/{}", options_.instance.node_state_dir(options_.node), uid, volume);
+}
+
 Result<Record> SandboxMaker::make(const kube::ObjectKey& key, const std::string& uid,
                                   const std::function<PodFiles(const std::vector<std::string>& ips)>& files) const {
     const std::string name = options_.instance.pod_netns(uid);
@@ -81,6 +90,7 @@ Status SandboxMaker::unmake(const Record& record) const {
         TRY(kernel::Netns::remove(options_.instance.pod_netns(record.uid)));
     }
     TRY(kernel::remove_cgroup(cgroup_mount_, options_.instance.pods_cgroup(options_.node) + "/" + record.uid));
+    TRY(remove_tree(options_.instance.node_state_dir(options_.node) + "/pods/" + record.uid + "/.volumes"));
     return remove_tree(folder(record.uid));
 }
 

@@ -1,8 +1,10 @@
 // Sandbox: what a pod has before its first container runs: a network namespace wired by the real weft-cni, files under
 // /etc, a shim; and its record on disk, by which the next runtime knows it. Blocking: called by hands.
 //
-//   node_run_dir/pods/<uid>/   pod.json (written last: what it names is whole), shim.sock, etc/, <container>.json
+//   node_run_dir/pods/<uid>/   pod.json (written last: what it names is whole), shim.sock, etc/, <container>.plan.json
+//   node_run_dir/pods/<uid>/volumes/<name>      in memory: what ConfigMaps, Secrets and the like hold
 //   node_state_dir/pods/<uid>/<container>/<attempt>.log
+//   node_state_dir/pods/<uid>/.volumes/<name>   emptyDir; a container's name never begins with a dot
 //
 // Threads: any; one call per pod at a time. Everything may be called again after a crash at any step.
 #pragma once
@@ -48,6 +50,8 @@ public:
     std::string netns_path(const std::string& uid) const;
     std::string cgroup(const std::string& uid, std::string_view container) const;  // absolute
     std::string log_file(const std::string& uid, std::string_view container, unsigned attempt) const;
+    std::string plan_file(const std::string& uid, std::string_view container) const;  // as it was started
+    std::string volume_folder(const std::string& uid, std::string_view volume, bool on_disk) const;
 
 private:
     explicit SandboxMaker(const Options& options) : options_(options) {}

@@ -125,8 +125,7 @@ private:
             return answer_error(exchange, 403, "Forbidden",
                                 "no common subprotocol; offered here: v5.channel.k8s.io, v4.channel.k8s.io");
 
-        const std::string file = sandboxes_.folder(target.pod.uid) + "/" + target.container.name + ".json";
-        const Result<std::string> text = read_file(file);
+        const Result<std::string> text = read_file(sandboxes_.plan_file(target.pod.uid, target.container.name));
         Result<protocol::runtime::Launch> plan = text ? protocol::runtime::decode_launch(*text) : fail(text.error());
         if (!plan) return answer_error(exchange, 500, "InternalError", plan.error().message);
         plan->argv = options->command;

@@ -31,6 +31,19 @@ World::VpcView World::vpc_view(std::string_view ns) const {
     return view;
 }
 
+References World::references(const std::string& ns, const std::vector<std::string>& pod_ips) const {
+    const auto from = [ns](const kube::Cache& cache) {
+        return [ns, &cache](std::string_view name) { return cache.get(kube::ObjectKey{ns, std::string(name)}); };
+    };
+    return {from(config_maps), from(secrets), host_ip, pod_ips};
+}
+
+std::vector<kube::ObjectPtr> World::services_in(std::string_view ns) const {
+    std::vector<kube::ObjectPtr> found;
+    services.for_each_in(ns, [&](const kube::ObjectPtr& service) { found.push_back(service); });
+    return found;
+}
+
 Result<Image> World::image(std::string_view name) const {
     // Read each time: it is one small file, and an edit then counts at the next start.
     const ImageTable table = TRY(ImageTable::read(options.instance.state_dir() + "/images.yaml", options.self_binary));

@@ -5,6 +5,7 @@
 #include "runtime/hands.h"
 #include "runtime/images.h"
 #include "runtime/pod_files.h"
+#include "runtime/references.h"
 #include "runtime/sandbox.h"
 
 namespace weft::runtime {
@@ -17,9 +18,12 @@ struct World {
     const SandboxMaker& sandboxes;
     Hands& makers;  // sandboxes
     Hands& askers;  // probes
+    Hands& hooks;   // lifecycle hooks
+    std::stop_token stop;
     const kube::Cache& pods;
     const kube::Cache& config_maps;
     const kube::Cache& secrets;
+    const kube::Cache& services;
     const kube::Cache& namespaces;
     const kube::Cache& vpcs;
     std::string host_ip;
@@ -30,6 +34,9 @@ struct World {
         std::string dns_namespace;
     };
     VpcView vpc_view(std::string_view ns) const;
+    References references(const std::string& ns, const std::vector<std::string>& pod_ips) const;
+    // All Services of the namespace, by name.
+    std::vector<kube::ObjectPtr> services_in(std::string_view ns) const;
     Result<Image> image(std::string_view name) const;
 };
 

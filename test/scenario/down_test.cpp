@@ -43,7 +43,8 @@ TEST(Down, cleans_up_after_every_process_was_killed_in_the_middle_of_up) {
         std::thread upping([&] { said = world.weft("up --instance " + world.instance().name(), 60).text; });
         std::this_thread::sleep_for(std::chrono::milliseconds(after_ms));  // the point of the test: any moment will do
         const std::string cgroup2 = MUST(kernel::find_cgroup2());
-        run("pkill -9 -f 'weft up --instance " + world.instance().name() + "$'");
+        // `up` itself is not in the cgroup: found by its exact command line, which names this test's own instance.
+        run("for p in $(pgrep -f 'weft up --instance " + world.instance().name() + "$'); do kill -9 $p; done");
         MUST(kernel::kill_cgroup(cgroup2, world.instance().cgroup()));
         upping.join();
         const Output down = world.weft("down --purge --instance " + world.instance().name());

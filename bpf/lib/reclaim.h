@@ -1,0 +1,115 @@
+/* Reclaim: room among the established rows, without ever taking a living one, whether the agent runs or not.
+ *
+ * A hand goes round in `ct_ring`, a few places for each new row: where it finds a key whose row is gone or expired, the
+ * expired row goes and the new key takes the place. Old rows go as fast as new ones come. When there is no room all
+ * the same, or an endpoint is at its quota, the hand goes on for longer. A row that found no place in the ring waits for
+ * the agent's sweep. Source: ARCHITECTURE.md, the corridor; abi/conntrack.h.
+ */
+#ifndef WEFT_LIB_RECLAIM_H
+#define WEFT_LIB_RECLAIM_H
+
+#include "lib/track.h"
+
+#define E2BIG_NUMBER 7
+#define EEXIST_NUMBER 17
+
+static __always_inline __s64 *ct_held_by(__u32 owner)
+{
+	return bpf_map_lookup_elem(MAP(ct_held), &owner);
+}
+
+/* Takes an established row away. */
+static __always_inline void ct_forget(const struct ct_key *key, const struct ct_entry *entry)
+{
+	__s64 *held = ct_held_by(entry->owner);
+
+	if (!bpf_map_delete_elem(MAP(ct_established), key) && held) /* another CPU may have been faster */
+		__sync_fetch_and_add(held, -1);
+}
+
+/* A place in the ring for this key; expired rows on the way go. 1: has one. */
+__attribute__((noinline, weak)) int ct_claim(const struct ct_key *key)
+{
+	const __u32 zero = 0;
+	__u64 *hand = bpf_map_lookup_elem(MAP(ct_hand), &zero);
+
+	if (!key || !hand)
+		return 0;
+	for (int i = 0; i < CT_CLAIM_TRIES; i++) {
+		const __u32 at = __sync_fetch_and_add(hand, 1) % CT_RING_MAX;
+		struct ct_key *place = bpf_map_lookup_elem(MAP(ct_ring), &at);
+
+		if (!place)
+			return 0;
+		const struct ct_entry *entry = bpf_map_lookup_elem(MAP(ct_established), place);
+
+		if (entry && !ct_is_old(entry, place->protocol))
+			continue;
+		if (entry)
+			ct_forget(place, entry);
+		*place = *key; /* torn by another CPU it names nothing, and is free again */
+		return 1;
+	}
+	return 0;
+}
+
+/* Looks further round for an expired row, of this owner if one is named; its place stays free. 1: one went. */
+__attribute__((noinline, weak)) int ct_reclaim(__u32 owner)
+{
+	const __u32 zero = 0;
+	__u64 *hand = bpf_map_lookup_elem(MAP(ct_hand), &zero);
+
+	if (!hand)
+		return 0;
+	for (int i = 0; i < CT_RECLAIM_TRIES; i++) {
+		const __u32 at = __sync_fetch_and_add(hand, 1) % CT_RING_MAX;
+		const struct ct_key *place = bpf_map_lookup_elem(MAP(ct_ring), &at);
+
+		if (!place)
+			return 0;
+		const struct ct_entry *entry = bpf_map_lookup_elem(MAP(ct_established), place);
+
+		if (!entry || !ct_is_old(entry, place->protocol))
+			continue;
+		const bool is_wanted = !owner || entry->owner == owner;
+
+		ct_forget(place, entry);
+		if (is_wanted)
+			return 1;
+	}
+	return 0;
+}
+
+static __always_inline bool ct_is_at_quota(__u32 owner)
+{
+	const __s64 *held = ct_held_by(owner);
+	const struct endpoint *endpoint = endpoint_by_id(owner);
+	const __u32 quota = endpoint && endpoint->ct_quota ? endpoint->ct_quota : CT_ENDPOINT_QUOTA;
+
+	return held && *held >= quota;
+}
+
+/* A row among the established: 0, or why not. */
+static __always_inline int ct_put_established(const struct ct_key *key, const struct ct_entry *entry)
+{
+	const __u32 owner = entry->owner;
+
+	if (ct_is_at_quota(owner) && !ct_reclaim(owner))
+		return -DROP_CT_QUOTA;
+	ct_claim(key);
+	long error = bpf_map_update_elem(MAP(ct_established), key, entry, BPF_NOEXIST);
+
+	if (error == -E2BIG_NUMBER && ct_reclaim(0))
+		error = bpf_map_update_elem(MAP(ct_established), key, entry, BPF_NOEXIST);
+	if (error == -EEXIST_NUMBER) /* another CPU was faster */
+		return 0;
+	if (error)
+		return -DROP_CT_FULL;
+	__s64 *held = ct_held_by(owner);
+
+	if (held)
+		__sync_fetch_and_add(held, 1);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,156 @@
+// weft conntrack: the connections that the nodes' data planes remember.
+#include "cli/conntrack.h"
+
+#include <fmt/format.h>
+#include <time.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "cli/nodes.h"
+#include "cli/verbs.h"
+#include "kernel/bpf_object.h"
+
+namespace weft::cli {
+
+std::string End::text() const {
+    return address.is_v4() ? fmt::format("{}:{}", address.text(), port) : fmt::format("[{}]:{}", address.text(), port);
+}
+
+std::string protocol_text(uint8_t protocol) {
+    switch (protocol) {
+        case 1:
+            return "icmp";
+        case 6:
+            return "tcp";
+        case 17:
+            return "udp";
+        case 58:
+            return "icmpv6";
+        default:
+            return std::to_string(protocol);
+    }
+}
+
+static std::string state_text(const abi::ct_key& key, const abi::ct_entry& entry, uint32_t idle_s) {
+    if (idle_s > abi::ct_idle_max_s(key.protocol, entry.state)) return "old";  // the data plane no longer believes it
+    switch (entry.state) {
+        case abi::CT_HALF_OPEN:
+            return "half-open";
+        case abi::CT_ESTABLISHED:
+            return "established";
+        case abi::CT_CLOSING:
+            return "closing";
+        default:
+            return fmt::format("state-{}", entry.state);
+    }
+}
+
+Connection connection_of(const abi::ct_key& key, const abi::ct_entry& entry, uint32_t now_s) {
+    const auto since = [now_s](uint32_t then) { return now_s > then ? now_s - then : 0; };
+    Connection connection;
+    connection.vpc = key.vpc;
+    connection.protocol = key.protocol;
+    connection.initiator = {abi::from_abi(key.low), abi::from_abi_port(key.low_port)};
+    connection.responder = {abi::from_abi(key.high), abi::from_abi_port(key.high_port)};
+    if ((entry.flags & abi::CT_INITIATOR_HIGH) != 0) std::swap(connection.initiator, connection.responder);
+    connection.is_translation_row = (entry.flags & abi::CT_TRANSLATION_ROW) != 0;
+    if (connection.is_translation_row || (entry.flags & abi::CT_TRANSLATED) != 0)
+        connection.by = End{abi::from_abi(entry.translated_address), abi::from_abi_port(entry.translated_port)};
+    connection.from_outside = (entry.flags & abi::CT_FROM_OUTSIDE) != 0;
+    connection.hairpin = (entry.flags & abi::CT_HAIRPIN) != 0;
+    connection.packets = entry.original_packets;
+    connection.bytes = entry.original_bytes;
+    connection.reply_packets = entry.reply_packets;
+    connection.reply_bytes = entry.reply_bytes;
+    connection.idle_s = since(entry.last_seen_s);
+    connection.age_s = since(entry.created_s);
+    connection.state = state_text(key, entry, connection.idle_s);
+    return connection;
+}
+
+bool speaks_of(const Connection& connection, const net::Address& address) {
+    return connection.initiator.address == address || connection.responder.address == address ||
+           (connection.by && connection.by->address == address);
+}
+
+json::Value to_json(const Connection& connection, const std::string& node) {
+    json::Object out;
+    out["node"] = node;
+    out["vni"] = connection.vpc;
+    out["protocol"] = protocol_text(connection.protocol);
+    out["state"] = connection.state;
+    out["initiator"] = connection.initiator.text();
+    out["responder"] = connection.responder.text();
+    if (connection.by) out[connection.is_translation_row ? "backend" : "frontend"] = connection.by->text();
+    out["fromOutside"] = connection.from_outside;
+    out["hairpin"] = connection.hairpin;
+    out["packets"] = connection.packets;
+    out["bytes"] = connection.bytes;
+    out["replyPackets"] = connection.reply_packets;
+    out["replyBytes"] = connection.reply_bytes;
+    out["idleSeconds"] = connection.idle_s;
+    out["ageSeconds"] = connection.age_s;
+    return out;
+}
+
+static uint32_t seconds_since_boot() {  // as the data plane stamps
+    timespec now{};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return uint32_t(now.tv_sec);
+}
+
+static Result<std::vector<Connection>> connections_on(const Instance& instance, const std::string& node) {
+    const kernel::NodeMaps maps =
+        TRY_IN("is the agent of " + node + " up? (weft status)", kernel::open_pinned_maps(instance.bpf_dir(node)));
+    const uint32_t now = seconds_since_boot();
+    std::vector<Connection> connections;
+    for (const auto* map : {maps.ct_established.get(), maps.ct_half_open.get()})
+        for (const auto& [key, entry] : TRY(map->all())) connections.push_back(connection_of(key, entry, now));
+    return connections;
+}
+
+static void print_row(const std::string& node, const Connection& connection, bool wide) {
+    std::string by = connection.by ? connection.by->text() : "-";
+    if (connection.from_outside) by += " from outside";
+    if (connection.hairpin) by += " to itself";
+    fmt::print("{:<10} {:>4} {:<7} {:<12} {:<24} {:<24} {:>9} {:>9} {:>6} {}", node, connection.vpc,
+               protocol_text(connection.protocol), connection.state, connection.initiator.text(),
+               connection.responder.text(), connection.packets, connection.reply_packets, connection.idle_s,
+               (connection.is_translation_row ? "to " : "") + by);
+    if (wide) fmt::print("   {} B, {} B back, {} s old", connection.bytes, connection.reply_bytes, connection.age_s);
+    fmt::print("\n");
+}
+
+static Status show(const Common& common, const std::string& only_node, const std::string& about) {
+    const Instance instance = TRY(find_instance(common));
+    std::optional<net::Address> address;
+    if (!about.empty()) address = TRY_IN("ADDRESS", net::Address::parse(about));
+    const bool wide = common.output == "wide";
+    json::Array list;
+    if (common.output != "json")
+        fmt::print("{:<10} {:>4} {:<7} {:<12} {:<24} {:<24} {:>9} {:>9} {:>6} {}\n", "NODE", "VNI", "PROTO", "STATE",
+                   "FROM", "TO", "PACKETS", "BACK", "IDLE S", "ASKED FOR");
+    for (const std::string& node : TRY(node_names(instance, only_node))) {
+        std::vector<Connection> connections = TRY(connections_on(instance, node));
+        std::sort(connections.begin(), connections.end(),
+                  [](const Connection& a, const Connection& b) { return a.idle_s < b.idle_s; });
+        for (const Connection& connection : connections) {
+            if (address && !speaks_of(connection, *address)) continue;
+            if (common.output == "json") {
+                list.push_back(to_json(connection, node));
+            } else if (wide || !connection.is_translation_row) {  // the other row says the same, and more
+                print_row(node, connection, wide);
+            }
+        }
+    }
+    if (common.output == "json") fmt::print("{}", json::serialize_pretty(list));
+    return {};
+}
+
+int conntrack(const Common& common, const std::string& node, const std::string& address) {
+    const Status shown = show(common, node, address);
+    return shown ? 0 : report(shown.error());
+}
+
+}  // namespace weft::cli

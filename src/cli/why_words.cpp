@@ -1,0 +1,119 @@
+#include <fmt/format.h>
+
+#include "base/strings.h"
+#include "cli/why.h"
+
+namespace weft::cli {
+
+static constexpr uint16_t echo_id = 0x7765;
+
+static Result<net::Protocol> protocol_of(std::string_view text) {
+    if (text == "tcp") return net::Protocol::tcp;
+    if (text == "udp") return net::Protocol::udp;
+    if (text == "icmp") return net::Protocol::icmp;
+    return fail(Code::invalid, fmt::format("ADDRESS:PORT/PROTOCOL: \"{}\" is none of tcp, udp, icmp", text));
+}
+
+Result<Question> parse_question(std::string_view who, std::string_view target, std::string_view default_namespace) {
+    Question question;
+    const size_t slash = who.find('/');
+    question.ns = slash == std::string_view::npos ? default_namespace : who.substr(0, slash);
+    question.pod = slash == std::string_view::npos ? who : who.substr(slash + 1);
+    if (!is_dns1123_label(question.ns) || !is_dns1123_subdomain(question.pod))
+        return fail(Code::invalid, fmt::format("NAMESPACE/POD: \"{}\" names no pod", who));
+    const size_t mark = target.rfind('/');
+    if (mark != std::string_view::npos) question.protocol = TRY(protocol_of(to_lower(target.substr(mark + 1))));
+    std::string_view rest = target.substr(0, mark);
+    const bool has_port = question.protocol != net::Protocol::icmp;
+    if (has_port) {
+        const size_t colon = rest.rfind(':');
+        const auto port = colon == std::string_view::npos ? std::nullopt : parse_unsigned(rest.substr(colon + 1));
+        if (!port || *port == 0 || *port > UINT16_MAX)
+            return fail(Code::invalid, fmt::format("ADDRESS:PORT: \"{}\" has no port from 1 to 65535", target));
+        question.port = uint16_t(*port);
+        rest = rest.substr(0, colon);
+    }
+    const bool bracketed = rest.size() > 2 && rest.front() == '[' && rest.back() == ']';
+    question.address = TRY_IN("ADDRESS:PORT", net::Address::parse(bracketed ? rest.substr(1, rest.size() - 2) : rest));
+    if (has_port && question.address.is_v4() == bracketed)
+        return fail(
+            Code::invalid,
+            fmt::format("ADDRESS:PORT: an IPv6 address stands in brackets, an IPv4 address does not: \"{}\"", target));
+    return question;
+}
+
+net::Bytes first_packet(const Question& question, const net::Mac& source_mac, const net::Address& source,
+                        uint16_t source_port) {
+    net::PacketBuilder packet = net::packet(source_mac, net::Mac{GATEWAY_MAC}).ip(source, question.address);
+    switch (question.protocol) {
+        case net::Protocol::tcp:
+            return packet.tcp(source_port, question.port, net::tcp_syn).bytes();
+        case net::Protocol::udp:
+            return packet.udp(source_port, question.port).payload("weft why").bytes();
+        default:
+            return packet.echo(true, echo_id).payload("weft why").bytes();
+    }
+}
+
+const std::vector<std::string_view>& doors() {
+    static const std::vector<std::string_view> names = {"identify",  "parse", "neighbour", "address", "track",
+                                                        "translate", "route", "remember",  "send"};
+    return names;
+}
+
+// By name, so that a reason which the data plane learns tomorrow is printed with its own text at least.
+struct Words {
+    std::string_view reason, door, advice;
+};
+
+static constexpr std::string_view advice_identity =
+    "the agent and the pod disagree about its network: weft status, then delete the pod";
+static constexpr std::string_view advice_backends =
+    "is a ready pod behind the Service? kubectl get endpointslices; kubectl describe svc";
+
+static constexpr Words words[] = {
+    {"unknown_endpoint", "identify", advice_identity},
+    {"spoofed_mac", "identify", advice_identity},
+    {"malformed", "parse", ""},
+    {"not_ip", "parse", ""},
+    {"fragment", "parse", ""},
+    {"protocol", "parse", ""},
+    {"arp", "neighbour", ""},
+    {"neighbour", "neighbour", ""},
+    {"router_discovery", "neighbour", ""},
+    {"spoofed_address", "address", advice_identity},
+    {"dhcp", "address", ""},
+    {"multicast", "address", ""},
+    {"icmp_unrelated", "track", ""},
+    {"tuple_taken", "translate", "who holds it? weft conntrack ADDRESS"},
+    {"midstream", "translate", ""},
+    {"no_backend", "translate", advice_backends},
+    {"no_local_backend", "translate", advice_backends},
+    {"source_range", "translate", "kubectl get svc -o yaml: spec.loadBalancerSourceRanges"},
+    {"unlisted_port", "translate", "which ports has the Service? kubectl get svc -A -o wide"},
+    {"no_service", "route", "which Services are there? kubectl get svc -A -o wide"},
+    {"no_endpoint", "route", "who has the address? kubectl get pods -A -o wide (in a namespace of this VPC)"},
+    {"blackhole", "route", ""},
+    {"no_nat", "route", "a pod reaches its own VPC and the public addresses of this weft"},
+    {"ct_full", "remember", "who fills it? weft conntrack"},
+    {"ct_quota", "remember", "who fills it? weft conntrack ADDRESS-OF-THE-POD"},
+    {"kernel", "send", ""},
+};
+
+static const Words* words_of(abi::drop_reason reason) {
+    for (const Words& entry : words)
+        if (entry.reason == abi::drop_reason_name(reason)) return &entry;
+    return nullptr;
+}
+
+std::string_view door_of(abi::drop_reason reason) {
+    const Words* found = words_of(reason);
+    return found == nullptr ? "" : found->door;
+}
+
+std::string_view advice_for(abi::drop_reason reason) {
+    const Words* found = words_of(reason);
+    return found == nullptr ? "" : found->advice;
+}
+
+}  // namespace weft::cli

@@ -1,0 +1,277 @@
+// A day with kubectl: verbs × kinds, good and bad input, as one table of command, exit status and a word of the answer.
+//
+// The rows are one story and run in order, in a folder with the files below. WEFT_TEST_KUBECTL names another kubectl
+// than the build's, so that several versions tell the same story.
+#include <cstdlib>
+
+#include "base/fd.h"
+#include "support/world_main.h"
+
+namespace weft::test {
+
+constexpr const char* web = R"(apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - {name: main, image: "echo:demo", ports: [{containerPort: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+)";
+
+constexpr const char* settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {colour: blue}\n";
+constexpr const char* red = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {colour: red}\n";
+constexpr const char* unknown_field = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: typo}\ndatum: {colour: red}\n";
+constexpr const char* unknown_kind = "apiVersion: v1\nkind: Confmap\nmetadata: {name: typo}\n";
+constexpr const char* secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: key}\nstringData: {token: hush}\n";
+constexpr const char* bad_service =
+    "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 70000}]}\n";
+constexpr const char* set = R"(apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 0
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: main, image: "echo:demo"}]}
+)";
+constexpr const char* crd = R"(apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: cats.zoo.example}
+spec:
+  group: zoo.example
+  scope: Namespaced
+  names: {plural: cats, singular: cat, kind: Cat}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties: {spec: {type: object, properties: {lives: {type: integer, maximum: 9}}}}
+)";
+constexpr const char* cat = "apiVersion: zoo.example/v1\nkind: Cat\nmetadata: {name: tom}\nspec: {lives: 9}\n";
+constexpr const char* ghost = "apiVersion: zoo.example/v1\nkind: Cat\nmetadata: {name: ghost}\nspec: {lives: 10}\n";
+
+struct Row {
+    std::string command;
+    int status;
+    std::string text;  // a part of what it prints
+};
+
+// An empty folder with the story's files, a bin/kubectl that knows the world, and its own caches; gone at the end.
+class Desk {
+public:
+    Desk() : folder_("/tmp/weft-kubectl-" + world->instance().name()) {
+        MUST(make_directories(folder_ + "/bin"));
+        const char* other = getenv("WEFT_TEST_KUBECTL");
+        put("bin/kubectl",
+            fmt::format("#!/bin/sh\nexec {} --kubeconfig {} --cache-dir {}/cache \"$@\"\n",
+                        other == nullptr ? WEFT_KUBECTL : other, world->instance().kubeconfig(), folder_));
+        MUST(write_file(folder_ + "/bin/kubectl", MUST(read_file(folder_ + "/bin/kubectl")), 0755));
+        const std::pair<const char*, std::string> files[] = {{"web.yaml", web},
+                                                             {"settings.yaml", settings},
+                                                             {"red.yaml", red},
+                                                             {"secret.yaml", secret},
+                                                             {"unknown-field.yaml", unknown_field},
+                                                             {"unknown-kind.yaml", unknown_kind},
+                                                             {"set.yaml", set},
+                                                             {"bad-service.yaml", bad_service},
+                                                             {"crd.yaml", crd},
+                                                             {"cat.yaml", cat},
+                                                             {"ghost.yaml", ghost},
+                                                             {"not.yaml", "a: [\n"}};
+        for (const auto& [name, text] : files) put(name, text);
+    }
+
+    ~Desk() { (void)remove_tree(folder_); }
+
+    Desk(const Desk&) = delete;
+    Desk& operator=(const Desk&) = delete;
+
+    void tell(const std::vector<Row>& rows) const {
+        for (const Row& row : rows) {
+            const Output output = run(
+                fmt::format("cd {0} && export HOME={0} TMPDIR={0} PATH={0}/bin:$PATH && {1}", folder_, row.command));
+            EXPECT_EQ(output.status, row.status) << row.command << "\n" << output.text;
+            EXPECT_NE(output.text.find(row.text), std::string::npos) << row.command << "\nlacks: " << row.text << "\n"
+                                                                     << output.text;
+        }
+    }
+
+private:
+    void put(const std::string& name, const std::string& text) const { MUST(write_file(folder_ + "/" + name, text)); }
+
+    const std::string folder_;
+};
+
+TEST(Kubectl, asks_what_there_is) {
+    Desk().tell({
+        {"kubectl version", 0, "Server Version: v1."},
+        {"kubectl cluster-info", 0, "is running at https://"},
+        {"kubectl api-versions", 0, "apps/v1"},
+        {"kubectl api-resources", 0, "statefulsets"},
+        {"kubectl api-resources --api-group=weft.dev -o name", 0, "vswitches.weft.dev"},
+        {"kubectl explain deploy.spec.strategy.rollingUpdate", 0, "maxSurge"},
+        {"kubectl explain sts.spec.podManagementPolicy", 0, "OrderedReady"},
+        {"kubectl explain deploy.spec.replica", 1, "field \"replica\" does not exist"},
+        {"kubectl get nodes", 0, "Ready"},
+        {"kubectl get ns -o name", 0, "namespace/kube-system"},
+        {"kubectl get unicorns", 1, "the server doesn't have a resource type \"unicorns\""},
+        {"kubectl get pod nobody", 1, "Error from server (NotFound): pods \"nobody\" not found"},
+        {"kubectl get --raw /readyz", 0, "ok"},
+        {"kubectl get --raw /apis/nowhere", 1, "NotFound"},
+        {"kubectl logs nobody", 1, "pods \"nobody\" not found"},
+        {"kubectl exec nobody -- true", 1, "pods \"nobody\" not found"},
+        {"kubectl get cm -l 'a in (b'", 1, "unable to parse requirement"},
+        {"kubectl get pods --field-selector=colour=red", 1, "field label not supported: colour"},
+    });
+}
+
+TEST(Kubectl, creates_changes_and_deletes_plain_objects) {
+    Desk().tell({
+        {"kubectl create -f settings.yaml", 0, "configmap/settings created"},
+        {"kubectl create -f settings.yaml", 1, "Error from server (AlreadyExists)"},
+        {"kubectl apply -f settings.yaml", 0, "configmap/settings configured"},
+        {"kubectl apply -f settings.yaml", 0, "configmap/settings unchanged"},
+        {"kubectl diff -f settings.yaml", 0, ""},
+        {"kubectl diff -f red.yaml", 1, "+  colour: red"},
+        {"kubectl apply -f red.yaml --dry-run=server", 0, "configured (server dry run)"},
+        {"kubectl get cm settings -o jsonpath={.data.colour}", 0, "blue"},
+        {"kubectl replace -f red.yaml", 0, "configmap/settings replaced"},
+        {"kubectl get cm settings -o jsonpath={.data.colour}", 0, "red"},
+        {"kubectl replace -f secret.yaml", 1, "secrets \"key\" not found"},
+        {"kubectl apply -f secret.yaml", 0, "secret/key created"},
+        {"kubectl get secret key -o jsonpath={.data.token}", 0, "aHVzaA=="},
+        {"kubectl label cm settings team=net", 0, "labeled"},
+        {"kubectl label cm settings team=other", 1, "--overwrite is false"},
+        {"kubectl label cm settings team=other --overwrite", 0, "labeled"},
+        {"kubectl label cm settings 'team=a b'", 1, "team"},
+        {"kubectl get cm -l team=other -o name", 0, "configmap/settings"},
+        {"kubectl label cm settings team-", 0, "unlabeled"},
+        {"kubectl annotate cm settings note='hello world'", 0, "annotated"},
+        {"kubectl annotate cm settings note-", 0, "annotated"},
+        {"kubectl patch cm settings -p '{\"data\":{\"size\":\"1\"}}'", 0, "patched"},
+        {"kubectl patch cm settings --type=merge -p '{\"data\":{\"size\":null}}'", 0, "patched"},
+        {"kubectl patch cm settings --type=json -p '[{\"op\":\"add\",\"path\":\"/data/size\",\"value\":\"2\"}]'", 0,
+         "patched"},
+        {"kubectl patch cm settings --type=json -p '[{\"op\":\"test\",\"path\":\"/data/size\",\"value\":\"3\"}]'", 1,
+         "test"},
+        {"kubectl patch cm settings --type=json -p '[{\"op\":\"jump\",\"path\":\"/data\"}]'", 1, "BadRequest"},
+        {"KUBE_EDITOR='sed -i s/colour:.red/colour:\\ green/' kubectl edit cm settings", 0,
+         "configmap/settings edited"},
+        {"KUBE_EDITOR=true kubectl edit cm settings", 0, "no changes made"},
+        {"kubectl get cm settings -o yaml", 0, "colour: green"},
+        {"kubectl get cm settings -o yaml --show-managed-fields", 0, "manager: kubectl-edit"},
+        {"kubectl apply -f unknown-field.yaml", 1, "unknown field \"datum\""},
+        {"kubectl apply -f unknown-kind.yaml", 1, "no matches for kind \"Confmap\""},
+        {"kubectl apply -f not.yaml", 1, "yaml"},
+        {"kubectl apply -f nothing.yaml", 1, "does not exist"},
+        {"kubectl -n nowhere apply -f settings.yaml", 1, "namespaces \"nowhere\" not found"},
+        {"kubectl delete ns default", 1, "this namespace may not be deleted"},
+        {"kubectl delete cm settings", 0, "deleted"},
+        {"kubectl wait --for=delete cm/settings --timeout=5s", 0, ""},
+        {"kubectl delete cm settings", 1, "NotFound"},
+        {"kubectl delete cm settings --ignore-not-found", 0, ""},
+        {"kubectl delete secret key", 0, "deleted"},
+    });
+}
+
+TEST(Kubectl, applies_on_the_servers_side) {
+    Desk().tell({
+        {"kubectl apply --server-side -f settings.yaml", 0, "configmap/settings serverside-applied"},
+        {"kubectl apply --server-side --field-manager=other -f red.yaml", 1,
+         "Apply failed with 1 conflict: conflict with \"kubectl\" using v1: .data.colour"},
+        {"kubectl apply --server-side --field-manager=other --force-conflicts -f red.yaml", 0, "serverside-applied"},
+        {"kubectl apply --server-side -f settings.yaml", 1, "conflict with \"other\""},
+        {"kubectl diff --server-side --force-conflicts -f settings.yaml", 1, "+  colour: blue"},
+        {"kubectl apply --server-side -f unknown-field.yaml", 1, "datum"},
+        {"kubectl delete cm settings", 0, "deleted"},
+        {"kubectl apply -f settings.yaml", 0, "created"},
+        {"kubectl apply --server-side -f red.yaml", 1,
+         "conflict with \"kubectl-client-side-apply\" using v1: .data.colour"},
+        {"kubectl apply --server-side -f settings.yaml", 0, "serverside-applied"},
+        {"kubectl apply --server-side -f red.yaml", 0,
+         "serverside-applied"},  // what was applied by the client is now its own
+        {"kubectl get cm settings -o yaml --show-managed-fields", 0, "manager: kubectl-last-applied"},
+        {"kubectl get cm settings -o yaml --show-managed-fields | grep -c client-side", 1, "0"},
+        {"kubectl delete cm settings", 0, "deleted"},
+    });
+}
+
+TEST(Kubectl, defines_kinds_of_its_own) {
+    Desk().tell({
+        {"kubectl apply -f crd.yaml", 0, "customresourcedefinition.apiextensions.k8s.io/cats.zoo.example created"},
+        {"kubectl wait --for=condition=Established crd/cats.zoo.example --timeout=5s", 0, "condition met"},
+        {"kubectl apply -f cat.yaml", 0, "cat.zoo.example/tom created"},
+        {"kubectl apply -f ghost.yaml", 1, "spec.lives: Invalid value: 10"},
+        {"kubectl get cats", 0, "tom"},
+        {"kubectl patch cat tom --type=merge -p '{\"spec\":{\"lives\":8}}'", 0, "patched"},
+        {"kubectl patch cat tom -p '{}' --type=strategic", 1, "strategic"},
+        {"kubectl delete crd cats.zoo.example", 0, "deleted"},
+        {"kubectl get cats", 1, "cats"},
+    });
+}
+
+TEST(Kubectl, rolls_workloads_out_and_back) {
+    Desk().tell({
+        {"kubectl apply -f " + root() + "/examples/world.yaml", 0, "vpc.weft.dev/vpc-demo created"},
+        {"kubectl apply -f bad-service.yaml", 1, "spec.ports[0].port: Invalid value: 70000"},
+        {"kubectl apply -f web.yaml", 0, "deployment.apps/web created"},
+        {"kubectl rollout status deploy/web --timeout=30s", 0, "successfully rolled out"},
+        {"kubectl wait --for=condition=Available deploy/web --timeout=10s", 0, "condition met"},
+        {"kubectl get deploy,rs,po,svc -o wide", 0, "2/2"},
+        {"kubectl get all", 0, "replicaset.apps/web-"},
+        {"kubectl describe deploy web", 0, "app=web"},
+        {"kubectl describe pod -l app=web", 0, "echo:demo"},
+        {"kubectl scale deploy web --replicas=1", 0, "scaled"},
+        {"kubectl scale deploy web --replicas=3 --current-replicas=7", 1, "Expected replicas to be 7, was 1"},
+        {"kubectl scale deploy web --replicas=-1", 1, "replicas"},
+        {"kubectl set env deploy/web COLOUR=red", 0, "env updated"},
+        {"kubectl rollout status deploy/web --timeout=30s", 0, "successfully rolled out"},
+        {"kubectl rollout history deploy/web", 0, "2"},
+        {"kubectl rollout undo deploy/web", 0, "rolled back"},
+        {"kubectl get deploy web -o jsonpath=env:{.spec.template.spec.containers[0].env}.", 0, "env:."},
+        {"kubectl rollout undo deploy/web --to-revision=99", 1, "unable to find specified revision 99"},
+        {"kubectl rollout restart deploy/web", 0, "restarted"},
+        {"kubectl rollout status deploy/web --timeout=30s", 0, "successfully rolled out"},
+        {"kubectl rollout pause deploy/web", 0, "paused"},
+        {"kubectl rollout resume deploy/web", 0, "resumed"},
+        {"kubectl set image deploy/web main=no/such:image", 0, "image updated"},
+        {"kubectl rollout status deploy/web --timeout=1s", 1, "timed out waiting for the condition"},
+        {"kubectl rollout undo deploy/web", 0, "rolled back"},
+        {"kubectl events", 0, "REASON"},
+        {"kubectl get events --sort-by=.lastTimestamp", 0, "Scheduled"},
+        {"kubectl delete deploy web --cascade=orphan", 0, "deleted"},
+        {"kubectl get rs -o name", 0, "replicaset.apps/web-"},
+        {"kubectl delete rs --all --cascade=foreground", 0, "deleted"},
+        {"kubectl wait --for=delete pod -l app=web --timeout=20s", 0, ""},
+        {"kubectl delete svc web", 0, "deleted"},
+        {"kubectl apply -f set.yaml", 0, "statefulset.apps/db created"},
+        {"kubectl get sts db", 0, "0/0"},
+        {"kubectl patch sts db -p '{\"spec\":{\"serviceName\":\"x\"}}'", 1, "updates to statefulset spec"},
+        {"kubectl delete sts db --cascade=background", 0, "deleted"},
+        {"kubectl run lone --image=echo:demo --restart=Never", 0, "pod/lone created"},
+        {"kubectl wait --for=condition=Ready pod/lone --timeout=20s", 0, "condition met"},
+        {"kubectl logs lone", 0, ""},
+        {"kubectl delete pod lone --grace-period=1", 0, "deleted"},
+    });
+}
+
+}  // namespace weft::test
+
+int main(int argc, char** argv) {
+    return weft::test::run_scenario(argc, argv, "", false);
+}
