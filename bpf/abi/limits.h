@@ -31,6 +31,7 @@
 #define CT_HALF_OPEN_S 30
 #define CT_TCP_ESTABLISHED_S 7440
 #define CT_TCP_CLOSING_S 60
+#define CT_TCP_SPENT_S 2 /* of a closed connection: after this its row goes first when room is wanted */
 #define CT_UDP_S 180
 #define CT_ICMP_S 30
 

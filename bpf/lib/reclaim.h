@@ -1,7 +1,7 @@
 /* Reclaim: room among the established rows, without ever taking a living one, whether the agent runs or not.
  *
- * A hand goes round in `ct_ring`, a few places for each new row: where it finds a key whose row is gone or expired, the
- * expired row goes and the new key takes the place. Old rows go as fast as new ones come. When there is no room all
+ * A hand goes round in `ct_ring`, a few places for each new row: where it finds a key whose row is gone or spent (expired,
+ * or closed for CT_TCP_SPENT_S), the row goes and the new key takes the place. Old rows go as fast as new ones come. When there is no room all
  * the same, or an endpoint is at its quota, the hand goes on for longer. A row that found no place in the ring waits for
  * the agent's sweep. Source: ARCHITECTURE.md, the corridor; abi/conntrack.h.
  */
@@ -27,7 +27,15 @@ static __always_inline void ct_forget(const struct ct_key *key, const struct ct_
 		__sync_fetch_and_add(held, -1);
 }
 
-/* A place in the ring for this key; expired rows on the way go. 1: has one. */
+/* May go when room is wanted: expired, or of a connection that has been closed for a moment. A living one never. */
+static __always_inline bool ct_is_spent(const struct ct_entry *entry, __u8 protocol)
+{
+	if (ct_is_old(entry, protocol))
+		return true;
+	return entry->state == CT_CLOSING && (__s32)(now_s() - entry->last_seen_s) > CT_TCP_SPENT_S;
+}
+
+/* A place in the ring for this key; spent rows on the way go. 1: has one. */
 __attribute__((noinline, weak)) int ct_claim(const struct ct_key *key)
 {
 	const __u32 zero = 0;
@@ -43,7 +51,7 @@ __attribute__((noinline, weak)) int ct_claim(const struct ct_key *key)
 			return 0;
 		const struct ct_entry *entry = bpf_map_lookup_elem(MAP(ct_established), place);
 
-		if (entry && !ct_is_old(entry, place->protocol))
+		if (entry && !ct_is_spent(entry, place->protocol))
 			continue;
 		if (entry)
 			ct_forget(place, entry);
@@ -53,7 +61,7 @@ __attribute__((noinline, weak)) int ct_claim(const struct ct_key *key)
 	return 0;
 }
 
-/* Looks further round for an expired row, of this owner if one is named; its place stays free. 1: one went. */
+/* Looks further round for a spent row, of this owner if one is named; its place stays free. 1: one went. */
 __attribute__((noinline, weak)) int ct_reclaim(__u32 owner)
 {
 	const __u32 zero = 0;
@@ -69,7 +77,7 @@ __attribute__((noinline, weak)) int ct_reclaim(__u32 owner)
 			return 0;
 		const struct ct_entry *entry = bpf_map_lookup_elem(MAP(ct_established), place);
 
-		if (!entry || !ct_is_old(entry, place->protocol))
+		if (!entry || !ct_is_spent(entry, place->protocol))
 			continue;
 		const bool is_wanted = !owner || entry->owner == owner;
 

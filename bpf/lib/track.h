@@ -138,8 +138,9 @@ DOOR(track)
 			track_reply(p, ct, known);
 		} else if (ct->flags & CT_TRANSLATED) {
 			/* Speaks to a backend from a port that already speaks to it by its Service: whose reply would
-			 * it be? */
-			return -DROP_TUPLE_TAKEN;
+			 * it be? Unless that connection is closed: then the port begins anew. */
+			if (!(is_syn(p) && ct->state == CT_CLOSING))
+				return -DROP_TUPLE_TAKEN;
 		} else if (!must_choose_again(p, ct)) {
 			know(p, ct, known);
 		}

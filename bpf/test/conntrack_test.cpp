@@ -160,6 +160,25 @@ TEST_F(Conntrack, AnEndpointAtItsQuotaWaitsForItsOwnOldConnections) {
     EXPECT_LE(held_by(a), 3);
 }
 
+TEST_F(Conntrack, ClosedConnectionsGoFirstWhenAnEndpointIsAtItsQuota) {
+    abi::endpoint limited = *MUST(world.maps().endpoint->lookup(a.id));
+    limited.ct_quota = 3;
+    MUST(world.maps().endpoint->put(a.id, limited));
+    const auto open_and_reset = [&](uint16_t port) {
+        world.leaves(a, a.to(b.address).tcp(port, 80, net::tcp_syn));
+        world.leaves(b, b.to(a.address).tcp(80, port, net::tcp_syn | net::tcp_ack));
+        const Outcome opened = world.leaves(a, a.to(b.address).tcp(port, 80, net::tcp_ack));
+        world.leaves(a, a.to(b.address).tcp(port, 80, net::tcp_rst | net::tcp_ack));
+        return opened;
+    };
+    for (uint16_t port = 1; port <= 3; ++port) ASSERT_TRUE(open_and_reset(port).reached(b));
+    EXPECT_EQ(held_by(a), 3);
+    world.age(CT_TCP_SPENT_S + 1);  // far from CT_TCP_CLOSING_S
+    MUST(world.maps().ct_hand->put(0, hand_at_start));
+    for (uint16_t port = 4; port <= 6; ++port) EXPECT_TRUE(open_and_reset(port).reached(b)) << port;
+    EXPECT_LE(held_by(a), 3);
+}
+
 TEST_F(Conntrack, ATranslatedConnectionCountsTwiceAndFromOutsideAgainstWhoIsSpokenTo) {
     world.node("198.18.1.1");
     world.service(VPC_OUTSIDE, "203.0.113.5", 53, Protocol::udp, 40, {{1, red, b.address, 5353}}, 0, red);

@@ -207,6 +207,25 @@ TEST_F(PodToService, OnePortCannotSpeakToABackendDirectlyAndByItsServiceAtOnce) 
     EXPECT_TRUE(world.leaves(client, question(4001)).reached(c));
 }
 
+TEST_F(PodToService, APortWhoseServiceConnectionIsClosedMaySpeakToTheBackendDirectly) {
+    use({b}, Protocol::tcp);
+    // Scene 1: a connection by the Service, ended by a reset.
+    world.leaves(client, client.to(service).tcp(4000, 53, net::tcp_syn));
+    world.leaves(b, b.to(client.address).tcp(5353, 4000, net::tcp_syn | net::tcp_ack));
+    ASSERT_TRUE(world.leaves(client, client.to(service).tcp(4000, 53, net::tcp_ack)).reached(b));
+    EXPECT_EQ(world.leaves(client, client.to(b.address).tcp(4000, 5353, net::tcp_syn)).reason, abi::DROP_TUPLE_TAKEN);
+    world.leaves(client, client.to(service).tcp(4000, 53, net::tcp_rst | net::tcp_ack));
+    // Scene 2: the same port, straight to the backend: a connection of its own, answered by the backend's own address.
+    ASSERT_TRUE(world.leaves(client, client.to(b.address).tcp(4000, 5353, net::tcp_syn)).reached(b));
+    const Outcome answered = world.leaves(b, b.to(client.address).tcp(5353, 4000, net::tcp_syn | net::tcp_ack));
+    ASSERT_TRUE(answered.reached(client)) << answered;
+    EXPECT_EQ(answered.packet.source, b.address);
+    EXPECT_TRUE(world.leaves(client, client.to(b.address).tcp(4000, 5353, net::tcp_ack)).reached(b));
+    // Scene 3: and back to the Service once that one is closed too.
+    world.leaves(client, client.to(b.address).tcp(4000, 5353, net::tcp_rst | net::tcp_ack));
+    EXPECT_TRUE(world.leaves(client, client.to(service).tcp(4000, 53, net::tcp_syn)).reached(b));
+}
+
 TEST_F(PodToService, ALocalAddressIsDeliveredUntranslated) {
     const Pod endpoint = world.pod(red, "100.64.0.2", abi::ENDPOINT_SERVICE);
     world.local_address(endpoint, "172.21.0.10");
