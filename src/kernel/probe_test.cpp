@@ -8,7 +8,7 @@
 namespace weft::kernel {
 
 TEST(Probe, a_kernel_that_runs_weft_passes_and_nothing_is_left) {
-    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    ASSERT_EQ(geteuid(), 0u) << "needs root, as every test of this room does";
     const uint64_t before = MUST(MUST(Netns::current()).inode());
     const Status probed = probe_data_plane();
     EXPECT_TRUE(probed) << probed.error().message;
@@ -18,7 +18,7 @@ TEST(Probe, a_kernel_that_runs_weft_passes_and_nothing_is_left) {
 }
 
 TEST(Probe, a_new_namespace_has_no_firewall_tables) {
-    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    ASSERT_EQ(geteuid(), 0u) << "needs root, as every test of this room does";
     const std::string name = "weft-probe-" + std::to_string(getpid());
     const Netns netns = MUST(Netns::create(name));
     EXPECT_EQ(MUST(list_firewall_tables(netns)), std::vector<std::string>{});
