@@ -25,6 +25,8 @@ enum endpoint_flags {
 	ENDPOINT_HOST = 1 << 0,
 	/* A service endpoint: may send from every address whose row in `endpoints` is its own. */
 	ENDPOINT_SERVICE = 1 << 1,
+	/* May send and receive packets of others' addresses: a pod that forwards (weft.dev/allow-forwarding). */
+	ENDPOINT_FORWARDS = 1 << 2,
 };
 
 struct endpoint {

@@ -6,6 +6,8 @@
 #define ENDPOINTS_MAX 4096	       /* pods, service endpoints and the host of one node */
 #define ENDPOINT_ADDRESSES_MAX 32768   /* two families each, and the local addresses of service endpoints */
 #define ROUTES_MAX 16384
+#define LOCATIONS_MAX 65536	       /* AddressBlocks of other nodes, and single addresses */
+#define NODES_MAX 4096
 #define FRONTENDS_MAX 65536
 #define SLOTS_MAX 262144
 #define BACKENDS_MAX 65536

@@ -12,6 +12,7 @@
 #include "abi/drop_reasons.h"
 #include "abi/endpoint.h"
 #include "abi/limits.h"
+#include "abi/location.h"
 #include "abi/route.h"
 #include "abi/service.h"
 
@@ -22,6 +23,8 @@
 	X(endpoint,       HASH,         __u32,               struct endpoint,     ENDPOINTS_MAX,          BPF_F_NO_PREALLOC) \
 	X(endpoints,      HASH,         struct endpoint_key, __u32,               ENDPOINT_ADDRESSES_MAX, BPF_F_NO_PREALLOC) \
 	X(routes,         LPM_TRIE,     struct route_key,    struct route,        ROUTES_MAX,             BPF_F_NO_PREALLOC) \
+	X(locations,      LPM_TRIE,     struct location_key, __u32,               LOCATIONS_MAX,          BPF_F_NO_PREALLOC) \
+	X(nodes,          HASH,         __u32,               struct remote_node,  NODES_MAX,              BPF_F_NO_PREALLOC) \
 	X(frontends,      HASH,         struct frontend_key, struct frontend,     FRONTENDS_MAX,          BPF_F_NO_PREALLOC) \
 	X(slots,          HASH,         struct slot_key,     __u32,               SLOTS_MAX,              BPF_F_NO_PREALLOC) \
 	X(backends,       HASH,         __u32,               struct backend,      BACKENDS_MAX,           BPF_F_NO_PREALLOC) \

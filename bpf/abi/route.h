@@ -12,6 +12,9 @@ enum route_kind {
 	ROUTE_LOCAL = 1,     /* inside the VPC (its CIDRs, 100.64.0.0/10): only an endpoint can hold the address */
 	ROUTE_SERVICES = 2,  /* the VPC's Service CIDR: only a frontend can hold the address */
 	ROUTE_BLACKHOLE = 3,
+	ROUTE_PEERING = 4,   /* `target` is the other VPC */
+	ROUTE_ENDPOINT = 5,  /* `via` is the address, in the same VPC, of the endpoint that forwards */
+	ROUTE_NAT = 6,       /* a NAT gateway */
 };
 
 /* prefix_bits counts the table too: 32 + bits of the 128-bit address, so an IPv4 /24 is 32 + 96 + 24 = 152. */
@@ -27,8 +30,9 @@ ABI_SIZE(struct route_key, 24);
 struct route {
 	__u32 kind; /* enum route_kind */
 	__u32 target; /* of kinds that name one; 0 otherwise */
+	struct ip_addr via;
 };
-ABI_SIZE(struct route, 8);
+ABI_SIZE(struct route, 24);
 
 ABI_END
 

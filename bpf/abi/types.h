@@ -11,7 +11,7 @@
 #include <linux/types.h>
 
 /* Part of every map's name: libbpf takes over a pinned map of equal sizes and other meaning without a word. */
-#define ABI_VERSION 2
+#define ABI_VERSION 3
 
 #ifdef __cplusplus
 #include <type_traits>

@@ -35,9 +35,9 @@ auto local_frontends_of(const Tables& tables, uint32_t vni) {
 
 std::map<abi::route_key, abi::route> desired_routes(const cloud::Vpc& vpc) {
     std::map<abi::route_key, abi::route> routes;
-    routes[abi::route_key_of(vpc.vni, identity_prefix())] = {abi::ROUTE_LOCAL, 0};
-    for (const net::Prefix& block : vpc.blocks) routes[abi::route_key_of(vpc.vni, block)] = {abi::ROUTE_LOCAL, 0};
-    routes[abi::route_key_of(vpc.vni, vpc.service_cidr)] = {abi::ROUTE_SERVICES, 0};
+    routes[abi::route_key_of(vpc.vni, identity_prefix())] = {.kind = abi::ROUTE_LOCAL};
+    for (const net::Prefix& block : vpc.blocks) routes[abi::route_key_of(vpc.vni, block)] = {.kind = abi::ROUTE_LOCAL};
+    routes[abi::route_key_of(vpc.vni, vpc.service_cidr)] = {.kind = abi::ROUTE_SERVICES};
     return routes;
 }
 

@@ -49,6 +49,10 @@ inline route_key route_key_of(uint32_t table, const net::Prefix& prefix) {
     return {uint32_t(ROUTE_TABLE_BITS + prefix.bits128), table, to_abi(prefix.address)};
 }
 
+inline location_key location_key_of(uint32_t vpc, const net::Prefix& prefix) {
+    return {uint32_t(LOCATION_VPC_BITS + prefix.bits128), vpc, to_abi(prefix.address)};
+}
+
 inline frontend_key frontend_key_of(uint32_t vpc, const net::Address& address, uint16_t port, net::Protocol protocol) {
     return {vpc, to_abi(address), to_abi_port(port), uint8_t(protocol), 0};
 }

@@ -46,7 +46,10 @@ public:
             const std::lock_guard lock(mutex_);
             streams_.push_back(broken);
         }
-        const Status status = real_.watch(r, o, v, broken.get_token(), on_event);
+        // A change made while the API is away never comes through, however late the stream notices its end.
+        const Status status = real_.watch(r, o, v, broken.get_token(), [&](WatchEvent&& event) {
+            return !away && on_event(std::move(event));
+        });
         if (away && !stop.stop_requested()) return fail(Code::unavailable, "connection reset");
         return status;
     }
