@@ -8,10 +8,12 @@
 #include "lib/identify.h"
 #include "lib/neighbour.h"
 #include "lib/parse.h"
+#include "lib/peer.h"
 #include "lib/remember.h"
 #include "lib/rewrite.h"
 #include "lib/route.h"
 #include "lib/send.h"
+#include "lib/too_big.h"
 #include "lib/track.h"
 #include "lib/translate.h"
 
@@ -28,8 +30,10 @@ static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 	       translate(skb, p) ?:
 	       allow_sender(p) ?:
 	       route(skb, p) ?:
+	       fit(skb, p) ?:
 	       allow_receiver(p) ?:
 	       remember(skb, p) ?:
+	       remember_peer(skb, p) ?:
 	       rewrite(skb, p) ?:
 	       send(skb, p);
 }

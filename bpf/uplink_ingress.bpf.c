@@ -14,6 +14,7 @@
 #include "lib/rewrite.h"
 #include "lib/route.h"
 #include "lib/send.h"
+#include "lib/too_big.h"
 #include "lib/track.h"
 #include "lib/translate.h"
 
@@ -27,6 +28,8 @@ static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 	       track(skb, p) ?:
 	       translate(skb, p) ?:
 	       route(skb, p) ?:
+	       hand_over(p) ?:
+	       fit(skb, p) ?:
 	       allow_receiver(p) ?:
 	       remember(skb, p) ?:
 	       rewrite(skb, p) ?:

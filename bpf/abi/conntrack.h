@@ -6,7 +6,8 @@
  *   translation row  (client's VPC, client and frontend): names the backend; its times and state follow the other's.
  * States live in two maps: half-open in an LRU, established in a plain map that never evicts a live row. `ct_ring` has
  * the keys of established rows; a hand goes round in it with each new one and takes what has expired, so a full map
- * (DROP_CT_FULL) is full of living ones. `ct_held` counts the established rows of each endpoint (DROP_CT_QUOTA).
+ * (DROP_CT_FULL) is full of living ones. What is established counts against two quotas (DROP_CT_QUOTA): of the
+ * endpoint, in connections, a translated one being one (`ct_held`); of its VPC, in rows (`ct_vpc_held`).
  * Threads: BPF on any CPU writes; user space reads, and deletes what is older than ct_idle_max_s().
  * Source: RFC 5382 §5, RFC 4787 §4.3, design of the corridor in ARCHITECTURE.md.
  */
@@ -71,7 +72,7 @@ struct ct_entry {
 	__u32 backend;	 /* id in `backends` */
 	__u32 other_vpc; /* the VPC of the other row, where there are two */
 	__u32 owner;	 /* endpoint id that it counts against: the initiator, or who is spoken to from outside */
-	__u32 spare;
+	__u32 owner_vpc; /* that endpoint's, which may be gone before the row is */
 	__be16 translated_port;
 	__u8 state; /* enum ct_state */
 	__u8 flags; /* enum ct_flags */
@@ -88,16 +89,22 @@ static inline __u32 ct_idle_max_s(__u8 protocol, __u8 state)
 	return protocol == 17 ? CT_UDP_S : CT_ICMP_S;
 }
 
+/* What the administrator allows a VPC. No row, or 0: the default. */
+struct vpc_limits {
+	__u32 ct_quota; /* established rows of all its endpoints; default CT_VPC_QUOTA */
+};
+ABI_SIZE(struct vpc_limits, 4);
+
 /* A datagram in pieces: only the first has ports; the later ones, which must come after it, go the same way. */
 struct fragment_key {
 	__u32 vpc;
 	struct ip_addr source;
 	struct ip_addr destination;
-	__be16 id;
+	__be32 id; /* of 16 bits in IPv4 */
 	__u8 protocol;
-	__u8 spare;
+	__u8 spare[3];
 };
-ABI_SIZE(struct fragment_key, 40);
+ABI_SIZE(struct fragment_key, 44);
 
 struct fragment {
 	__be16 source_port;

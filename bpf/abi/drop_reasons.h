@@ -34,9 +34,14 @@
 	X(OUTSIDE_SOURCE, "came by the uplink with a source that lies inside the target VPC")           \
 	X(ICMP_UNRELATED, "an ICMP error about no connection we know")                                  \
 	X(KERNEL, "the kernel refused to change or redirect the packet")                                \
-	X(CT_QUOTA, "the endpoint has as many established connections as it may have")                  \
+	X(CT_QUOTA, "the endpoint, or its VPC, has as many established connections as it may have")                  \
 	X(NO_LOCAL_BACKEND, "the Service's policy is Local and its endpoints are all on other nodes")   \
-	X(SOURCE_RANGE, "the client is in none of the Service's loadBalancerSourceRanges")
+	X(SOURCE_RANGE, "the client is in none of the Service's loadBalancerSourceRanges")             \
+	X(UNKNOWN_NODE, "a tunnel frame from an address that is no node's")                             \
+	X(FRAME, "a tunnel frame of a kind we do not know, or one that has passed too many nodes")      \
+	X(NEXT_HOP, "the route's next hop is no endpoint that may forward for others")                  \
+	X(NAT_GATEWAY, "the route leads to a NAT gateway, and this node has none")                      \
+	X(TOO_BIG, "does not fit the way to the destination's node; answered")
 
 /* The places that count, by hook file. */
 #define WEFT_HOOKS(X)     \

@@ -11,11 +11,14 @@
 /* The one MAC that answers for every address a pod asks for, and the sender of every frame a pod receives. */
 #define GATEWAY_MAC { 0x02, 0x77, 0x65, 0x66, 0x74, 0x01 }
 /* 169.254.1.1, the pod's gateway. Also the source of a pod's packets that its own Service sends back to it: nobody
- * else has this address, so such tuples never meet others. */
+ * else has this address, so such tuples never meet others. Its IPv6 form is made as those of IDENTITY_V4. */
 #define GATEWAY_V4 0xa9fe0101u
 /* 100.64.0.0/10: service and host endpoints. Believed from the veth of the endpoint that holds the address only. */
 #define IDENTITY_V4 0x64400000u
 #define IDENTITY_V4_MASK 0xffc00000u
+/* Their IPv6 form: fd77:6566:7400::/96 and the IPv4 address in the last word. */
+#define IDENTITY_V6_0 0xfd776566u
+#define IDENTITY_V6_1 0x74000000u
 
 ABI_BEGIN
 
@@ -38,7 +41,7 @@ struct endpoint {
 	__u32 route_table; /* first part of the key in `routes`: the VPC's main table is its vpc */
 	__u32 group_set;   /* 0: no security group */
 	__u32 generation;  /* of that group set; a verdict of another generation is asked again */
-	__u32 ct_quota;	   /* established rows it may hold; 0: CT_ENDPOINT_QUOTA */
+	__u32 ct_quota;	   /* established connections it may have; 0: CT_ENDPOINT_QUOTA */
 	__u8 mac[6];	   /* of the endpoint's own side */
 	__u8 spare[2];
 };
@@ -55,11 +58,13 @@ struct node {
 	struct ip_addr v4; /* the underlay address: what comes for it is the node's own */
 	struct ip_addr v6;
 	__u32 uplink_ifindex;
-	__u32 host_endpoint; /* id */
+	__u32 host_endpoint;  /* id */
+	__u32 tunnel_ifindex; /* the VXLAN device; 0: none */
+	__u32 uplink_mtu;
 	__u8 uplink_mac[6];
 	__u8 spare[2];
 };
-ABI_SIZE(struct node, 48);
+ABI_SIZE(struct node, 56);
 
 ABI_END
 

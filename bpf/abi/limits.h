@@ -16,12 +16,18 @@
 #define CT_ESTABLISHED_MAX 262144
 #define CT_HALF_OPEN_MAX 65536	       /* LRU: a flood evicts other half-open entries, never an established one */
 
-/* Established rows that one endpoint may hold, unless its `ct_quota` says so. A translated connection has two. */
+/* Established connections of one endpoint, unless its `ct_quota` says so. */
 #define CT_ENDPOINT_QUOTA (CT_ESTABLISHED_MAX / 4)
+/* Established rows of one VPC, unless `vpc_limits` says so. A connection translated per packet has two. */
+#define CT_VPC_QUOTA (CT_ESTABLISHED_MAX / 2)
+#define VPCS_MAX 4096		       /* of one node */
 /* Keys of established rows, for the hand that looks for expired ones: more than rows, so that a free place is near. */
 #define CT_RING_MAX (CT_ESTABLISHED_MAX / 4 * 5)
 #define CT_CLAIM_TRIES 16	       /* places looked at for each new established row */
 #define CT_RECLAIM_TRIES 32	       /* and when the map is full, or an endpoint at its quota */
+
+#define IPV6_EXTENSIONS_MAX 4	       /* extension headers of a packet that are passed over (RFC 8200 §4.1) */
+#define IPV6_L4_OFFSET_MAX 200	       /* and where in the frame what follows them may begin */
 
 #define FRAGMENTED_MAX 16384	       /* LRU: datagrams in pieces at one time */
 #define FRAGMENTED_S 30		       /* RFC 791 §3.2: later pieces may come this long after the first */

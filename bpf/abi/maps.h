@@ -2,7 +2,7 @@
  * members (src/kernel/bpf_map.h). Pinned by name, the ABI version in the name.
  *
  * X(name, type, key, value, entries, flags). Kernel-owned maps (written by BPF, not by the agent's reconcilers) are
- * affinity, ct_*, fragments, drops; all others have one writer, the agent (which also sweeps ct_*, recounts ct_held).
+ * affinity, ct_*, fragments, drops; all others have one writer, the agent (which also sweeps ct_*, recounts ct_held, ct_vpc_held).
  * BPF_F_NO_PREALLOC where a node rarely comes near the limit: the memory is then what is used.
  */
 #ifndef WEFT_ABI_MAPS_H
@@ -15,6 +15,7 @@
 #include "abi/location.h"
 #include "abi/route.h"
 #include "abi/service.h"
+#include "abi/tunnel.h"
 
 /* clang-format off */
 #define WEFT_MAPS(X)                                                                                               \
@@ -35,6 +36,8 @@
 	X(ct_half_open,   LRU_HASH,     struct ct_key,       struct ct_entry,     CT_HALF_OPEN_MAX,       0)                 \
 	X(ct_ring,        ARRAY,        __u32,               struct ct_key,       CT_RING_MAX,            0)                 \
 	X(ct_hand,        ARRAY,        __u32,               __u64,               1,                      0)                 \
+	X(vpc_limits,     HASH,         __u32,               struct vpc_limits,   VPCS_MAX,               BPF_F_NO_PREALLOC) \
+	X(ct_vpc_held,    HASH,         __u32,               __s64,               VPCS_MAX,               BPF_F_NO_PREALLOC) \
 	X(ct_held,        ARRAY,        __u32,               __s64,               ENDPOINTS_MAX,          0)                 \
 	X(fragments,      LRU_HASH,     struct fragment_key, struct fragment,     FRAGMENTED_MAX,         0)                 \
 	X(drops,          PERCPU_ARRAY, __u32,               struct drop_counter, HOOKS * DROP_REASONS_MAX, 0)

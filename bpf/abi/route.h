@@ -29,7 +29,7 @@ ABI_SIZE(struct route_key, 24);
 
 struct route {
 	__u32 kind; /* enum route_kind */
-	__u32 target; /* of kinds that name one; 0 otherwise */
+	__u32 target; /* PEERING: the other VPC; BLACKHOLE, ENDPOINT: the VPC itself if the block is its own; else 0 */
 	struct ip_addr via;
 };
 ABI_SIZE(struct route, 24);

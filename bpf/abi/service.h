@@ -3,6 +3,8 @@
  * A `service` here is one port of one Service, seen from one side: its number names a list of slots. A public address
  * has its rows in VPC 0 and in its owner's VPC. Each address also has a row with port 0 and protocol 0
  * (FRONTEND_ADDRESS): "this address is ours", from which the uplink answers ARP and unlisted ports are rejected.
+ * A row (VPC 0, address, port 0, protocol FRONTEND_ANNOUNCED) says that this node, of all that have the address, is the one
+ * that answers ARP and neighbour discovery for it on the wire; packets for it are taken either way.
  * A nodePort is a row of the node's own address, without a row of port 0: the other ports are the node's business.
  * Order of writing: backends, slots, source ranges, frontends; on removal the other way round. A flow over UDP moves to
  * another backend when its own leaves `backends`; a TCP connection stays.
@@ -23,6 +25,8 @@ enum frontend_flags {
 	/* Only for sources in `source_ranges` of this service; none there: for nobody. The host is exempt. */
 	FRONTEND_SOURCE_RANGES = 1 << 3,
 };
+
+#define FRONTEND_ANNOUNCED 255
 
 struct frontend_key {
 	__u32 vpc;
@@ -78,7 +82,7 @@ ABI_SIZE(struct affinity_key, 24);
 struct affinity {
 	struct backend backend;
 	__u32 id;
-	__u32 seen_s; /* CLOCK_BOOTTIME, of its last new connection */
+	__u32 seen_s; /* CLOCK_BOOTTIME, of its last packet or new connection */
 };
 ABI_SIZE(struct affinity, 32);
 

@@ -1,7 +1,8 @@
 /* Session affinity and source ranges: what a frontend asks about the client, for packets and for sockets alike.
  *
  * A client is remembered with its backend when it makes a new connection; it goes there again while that backend is in
- * the list and it was not away for longer than the Service allows. Source: spec of sessionAffinity: ClientIP.
+ * the list and it was not away for longer than the Service allows, counted from its last packet (remember.h), or from its
+ * last connection where that was translated at the socket. Source: spec of sessionAffinity: ClientIP.
  */
 #ifndef WEFT_LIB_AFFINITY_H
 #define WEFT_LIB_AFFINITY_H

@@ -1,5 +1,5 @@
 /* ICMP and ICMPv6 messages we read or write. Ours, because <linux/icmp.h> pulls in the C library.
- * Source: RFC 792, RFC 4443, RFC 4861.
+ * Source: RFC 792, RFC 4443, RFC 4861, RFC 3810.
  */
 #ifndef WEFT_LIB_ICMP_H
 #define WEFT_LIB_ICMP_H
@@ -25,11 +25,14 @@ enum icmp_type {
 	ICMPV6_PARAMETER_PROBLEM = 4,
 	ICMPV6_ECHO_REQUEST = 128,
 	ICMPV6_ECHO_REPLY = 129,
+	MLD_QUERY = 130,
+	MLD_DONE = 132,
 	ND_ROUTER_SOLICITATION = 133,
 	ND_ROUTER_ADVERTISEMENT = 134,
 	ND_SOLICITATION = 135,
 	ND_ADVERTISEMENT = 136,
 	ND_REDIRECT = 137,
+	MLD_REPORT_V2 = 143,
 };
 
 #define ICMP_CODE_PORT 3

@@ -2,11 +2,12 @@
  *
  * A pod speaks from its own addresses and MAC only. A service endpoint also from every address whose row in
  * `endpoints` is its own (the DNS address, L7 addresses). The outside may speak from anything that lies in no CIDR of
- * the VPC it speaks to.
+ * the VPC it speaks to. An endpoint that forwards may speak from any address but a neighbour's.
  */
 #ifndef WEFT_LIB_IDENTIFY_H
 #define WEFT_LIB_IDENTIFY_H
 
+#include "lib/location.h"
 #include "lib/packet.h"
 
 static __always_inline bool may_speak_from(const struct endpoint *sender, __u32 id, const struct ip_addr *source)
@@ -14,6 +15,8 @@ static __always_inline bool may_speak_from(const struct endpoint *sender, __u32 
 	if (addr_is_zero(source)) /* as an endpoint's missing family is */
 		return false;
 	if (addr_is_v4(source) ? addr_equal(source, &sender->v4) : addr_equal(source, &sender->v6))
+		return true;
+	if (sender->flags & ENDPOINT_FORWARDS && !addr_is_neighbour(source) && !addr_is_multicast(source))
 		return true;
 	return sender->flags & ENDPOINT_SERVICE && endpoint_id_at(sender->vpc, source) == id;
 }
@@ -55,7 +58,8 @@ DOOR(identify_address)
 		return -DROP_DHCP;
 	if (addr_is_multicast(&p->is.destination))
 		return -DROP_MULTICAST;
-	if (p->is_icmp_error && !p->icmp_from_end) /* no endpoint is a router */
+	/* No endpoint is a router, but those that forward. */
+	if (p->is_icmp_error && !p->icmp_from_end && !(p->sender_flags & ENDPOINT_FORWARDS))
 		return -DROP_ICMP_UNRELATED;
 	const struct endpoint *sender = endpoint_by_id(p->sender);
 

@@ -1,8 +1,8 @@
 /* ARP and neighbour discovery, answered in place: every address but the asker's own has the gateway's MAC.
  *
  * A probe for one's own address or from none (duplicate address detection) gets no answer, or the pod would give its
- * address up. We learn nothing from what we hear. On the uplink only public addresses of ours are answered, with the
- * uplink's MAC. Source: RFC 826, RFC 4861 §7.2, RFC 5227.
+ * address up. We learn nothing from what we hear. On the uplink only public addresses that this node announces are answered,
+ * with the uplink's MAC. Source: RFC 826, RFC 4861 §7.2, RFC 5227.
  */
 #ifndef WEFT_LIB_NEIGHBOUR_H
 #define WEFT_LIB_NEIGHBOUR_H
@@ -108,32 +108,58 @@ static __always_inline __sum16 icmpv6_checksum(const struct ipv6hdr *ip, const s
 	return ~sum;
 }
 
-static __always_inline int answer_nd(struct __sk_buff *skb, struct packet *p, const struct endpoint *sender)
+#define ND_OFFSET (sizeof(struct ethhdr) + sizeof(struct ipv6hdr))
+
+/* A solicitation that may be answered: by a neighbour (no router passes it on), who has an address and says its MAC. */
+static __always_inline const struct nd_message *nd_solicitation(struct __sk_buff *skb, const struct packet *p)
 {
-	const __u32 bytes = sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + sizeof(struct nd_message);
-	struct ethhdr *eth = packet_bytes(skb, 0, bytes);
+	const struct ipv6hdr *ip = packet_bytes(skb, L3_OFFSET, sizeof(*ip) + sizeof(struct nd_message));
+	const struct nd_message *nd = (const void *)(ip + 1);
+
+	if (!ip || p->l4_offset != ND_OFFSET || p->l4_bytes != sizeof(*nd))
+		return NULL;
+	const bool is_good = nd->option_type == ND_OPTION_SOURCE_MAC && nd->option_bytes_8 == 1 &&
+			     ip->hop_limit == 255 && !addr_is_zero(&p->is.source);
+
+	return is_good ? nd : NULL;
+}
+
+#define ND_ROUTER_SOLICITED_OVERRIDE 0xe000
+#define ND_SOLICITED_OVERRIDE 0x6000
+
+/* The advertisement of `mac`, in the solicitation's place. */
+static __always_inline int answer_nd(struct __sk_buff *skb, struct packet *p, const __u8 *mac, __u16 flags)
+{
+	struct ethhdr *eth = packet_bytes(skb, 0, ND_OFFSET + sizeof(struct nd_message));
 
 	if (!eth)
 		return -DROP_NEIGHBOUR;
 	struct ipv6hdr *ip = (void *)(eth + 1);
 	struct nd_message *nd = (void *)(ip + 1);
 
-	if (p->l4_bytes != sizeof(*nd) || nd->option_type != ND_OPTION_SOURCE_MAC || nd->option_bytes_8 != 1)
-		return -DROP_NEIGHBOUR;
-	if (addr_is_zero(&p->is.source) || addr_equal(&nd->target, &sender->v6) || addr_equal(&nd->target, &p->is.source))
-		return -DROP_NEIGHBOUR;
-	__builtin_memcpy(eth->h_dest, sender->mac, 6);
-	set_gateway_mac(eth->h_source);
+	__builtin_memcpy(eth->h_dest, eth->h_source, 6);
+	__builtin_memcpy(eth->h_source, mac, 6);
 	__builtin_memcpy(&ip->daddr, &p->is.source, sizeof(ip->daddr));
 	__builtin_memcpy(&ip->saddr, &nd->target, sizeof(ip->saddr));
 	ip->hop_limit = 255;
 	nd->icmp.type = ND_ADVERTISEMENT;
 	nd->icmp.checksum = 0;
-	nd->icmp.id = bpf_htons(0xe000); /* router, solicited, override */
+	nd->icmp.id = bpf_htons(flags);
 	nd->option_type = ND_OPTION_TARGET_MAC;
-	set_gateway_mac(nd->mac);
+	__builtin_memcpy(nd->mac, mac, 6);
 	nd->icmp.checksum = icmpv6_checksum(ip, nd);
 	return turn_back(skb, p);
+}
+
+static __always_inline int answer_pod_nd(struct __sk_buff *skb, struct packet *p, const struct endpoint *sender)
+{
+	const struct nd_message *asks = nd_solicitation(skb, p);
+	__u8 gateway[6];
+
+	if (!asks || addr_equal(&asks->target, &sender->v6) || addr_equal(&asks->target, &p->is.source))
+		return -DROP_NEIGHBOUR;
+	set_gateway_mac(gateway);
+	return answer_nd(skb, p, gateway, ND_ROUTER_SOLICITED_OVERRIDE);
 }
 
 /* An endpoint's ARP or neighbour discovery; 0: the packet is neither. */
@@ -150,23 +176,47 @@ DOOR(answer_neighbour)
 	if (is_arp)
 		return answer_pod_arp(skb, p, sender);
 	if (p->icmp_type == ND_SOLICITATION)
-		return answer_nd(skb, p, sender);
+		return answer_pod_nd(skb, p, sender);
 	return p->icmp_type == ND_ADVERTISEMENT ? -DROP_NEIGHBOUR : -DROP_ROUTER_DISCOVERY;
 }
 
-/* The uplink's ARP: public addresses are ours, all else is the node's own business. */
+/* Of all the nodes that serve a public address, is this the one that others on the wire send to? */
+static __always_inline bool is_announced_here(const struct ip_addr *address)
+{
+	const struct frontend_key key = {
+		.vpc = VPC_OUTSIDE,
+		.address = *address,
+		.protocol = FRONTEND_ANNOUNCED,
+	};
+
+	return bpf_map_lookup_elem(MAP(frontends), &key);
+}
+
+/* The uplink's ARP: announced addresses are answered, all else is the node's own business. */
 static __always_inline int answer_uplink_arp(struct __sk_buff *skb, struct packet *p, const struct node *node)
 {
 	const struct arp_v4 *arp = arp_request(skb);
-	const struct frontend_key key = {
-		.vpc = VPC_OUTSIDE,
-		.address = mapped_v4(arp ? arp->target : 0),
-	};
+	const struct ip_addr asked = mapped_v4(arp ? arp->target : 0);
 
-	if (arp && arp->sender != arp->target && bpf_map_lookup_elem(MAP(frontends), &key))
+	if (arp && arp->sender != arp->target && is_announced_here(&asked))
 		return answer_arp(skb, p, node->uplink_mac);
 	p->action = TC_ACT_OK;
 	return DONE;
+}
+
+/* The uplink's neighbour discovery; 0: not about an announced address. */
+static __always_inline int answer_uplink_nd(struct __sk_buff *skb, struct packet *p)
+{
+	if (p->protocol != IPPROTO_ICMPV6 || p->icmp_type != ND_SOLICITATION)
+		return 0;
+	const struct nd_message *asks = nd_solicitation(skb, p);
+	const struct node *node = this_node();
+
+	if (!asks || !node)
+		return 0;
+	const struct ip_addr target = asks->target;
+
+	return is_announced_here(&target) ? answer_nd(skb, p, node->uplink_mac, ND_SOLICITED_OVERRIDE) : 0;
 }
 
 #endif

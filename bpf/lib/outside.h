@@ -24,9 +24,34 @@ static __always_inline bool is_nodes_own(const struct packet *p, const struct no
 	return addr_is_multicast(to) || (to->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
+/* An address of the VPC's own, whatever its routes make of it; a route to elsewhere says nothing of who is inside. */
+static __always_inline bool is_vpcs_own(__u32 vpc, const struct ip_addr *source)
+{
+	const struct route *row = route_of(vpc, source);
+
+	return row && (row->kind == ROUTE_LOCAL || row->kind == ROUTE_SERVICES || row->target == vpc);
+}
+
 static __always_inline bool claims_to_be_inside(__u32 vpc, const struct ip_addr *source)
 {
-	return addr_is_identity(source) || addr_is_multicast(source) || route_of(vpc, source);
+	return addr_is_identity(source) || addr_is_multicast(source) || is_vpcs_own(vpc, source);
+}
+
+/* A pod's own address on the wire, where the fabric routes pods (abi/location.h, NODE_ROUTED): the row of VPC 0 says which
+ * pod. Believed from pods of other nodes that are reached the same way. */
+DOOR(identify_routed)
+{
+	const struct endpoint *target = endpoint_by_id(endpoint_id_at(VPC_OUTSIDE, &p->is.destination));
+
+	if (!target)
+		return -DROP_NOT_OURS;
+	const __u32 from = location_of(target->vpc, &p->is.source);
+	const struct remote_node *node = bpf_map_lookup_elem(MAP(nodes), &from);
+
+	if (!node || !(node->flags & NODE_ROUTED) || addr_is_neighbour(&p->is.source))
+		return -DROP_OUTSIDE_SOURCE;
+	p->vpc = p->to_vpc = p->frontend_vpc = target->vpc;
+	return 0;
 }
 
 DOOR(identify_target)
@@ -43,7 +68,7 @@ DOOR(identify_target)
 	const struct frontend *address = frontend_address(VPC_OUTSIDE, &p->is.destination);
 
 	if (!address)
-		return -DROP_NOT_OURS;
+		return identify_routed(skb, p);
 	if (claims_to_be_inside(address->vpc, &p->is.source))
 		return -DROP_OUTSIDE_SOURCE;
 	p->frontend_vpc = VPC_OUTSIDE;
@@ -57,9 +82,9 @@ DOOR(identify_target)
  * cannot be parsed is the node's kernel's business too. */
 DOOR(identify_node_port)
 {
-	const int verdict = parse_transport(skb, p);
+	const int verdict = parse_transport(skb, p) ?: answer_uplink_nd(skb, p);
 
-	if (!p->is_nodes_own)
+	if (!p->is_nodes_own || verdict == DONE)
 		return verdict;
 	const struct frontend *frontend = verdict ? NULL : frontend_at(VPC_OUTSIDE, &p->is, p->tracked_protocol);
 

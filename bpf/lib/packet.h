@@ -70,12 +70,20 @@ struct packet {
 	__u32 receiver_generation;
 	__u32 receiver_ifindex;
 
+	__u32 from_node;   /* id of the node whose tunnel frame this was; 0: it came by no tunnel */
+	__u32 to_node;	   /* id of the node where the receiver is; 0: this one, or the outside */
+	__u32 to_underlay; /* its tunnel's end, host order */
+	__u32 to_mtu;
+	__u32 to_node_flags;
+	__be32 frame_name; /* abi/tunnel.h, of the frame that came or is to be sent */
+
 	__u32 ct_egress_generation;
 	__u32 ct_ingress_generation;
 	__u32 ct_other_vpc;
 
 	__u16 ethertype; /* host order */
-	__be16 ip_id;
+	__be32 ip_id;
+	__u16 fragment_offset; /* in bytes */
 	__u16 l4_bytes;	 /* of header and payload, as the IP header says; 0 in a packet beyond 64 KB */
 	__u8 l4_offset;	 /* a byte, so that the verifier knows its bounds */
 	__u8 protocol;
@@ -87,6 +95,8 @@ struct packet {
 	__u8 ct_state;
 	__u8 ct_flags;
 	__u8 fragment; /* enum fragment_place */
+	__u8 frame;    /* enum frame_kind */
+	__be16 frame_port;
 	bool is_reply;
 	bool is_icmp_error; /* `is` is then the reversed tuple of the packet inside */
 	bool icmp_from_end; /* the error comes from the very address the packet inside went to, not from a router */
@@ -99,6 +109,12 @@ struct packet {
 enum ct_known { CT_NEW = 0, CT_IN_HALF_OPEN, CT_IN_ESTABLISHED };
 
 enum fragment_place { FRAGMENT_NONE = 0, FRAGMENT_FIRST, FRAGMENT_LATER };
+
+/* A packet from outside for a backend on another node: goes there as it is. */
+static __always_inline bool hands_over(const struct packet *p)
+{
+	return p->to_node && p->frame == FRAME_HAND_OVER;
+}
 
 #define L3_OFFSET ETH_HLEN
 
@@ -155,7 +171,19 @@ static __always_inline bool addr_is_zero(const struct ip_addr *a)
 
 static __always_inline bool addr_is_identity(const struct ip_addr *a)
 {
-	return addr_is_v4(a) && (a->word[3] & bpf_htonl(IDENTITY_V4_MASK)) == bpf_htonl(IDENTITY_V4);
+	if (addr_is_v4(a))
+		return (a->word[3] & bpf_htonl(IDENTITY_V4_MASK)) == bpf_htonl(IDENTITY_V4);
+	return a->word[0] == bpf_htonl(IDENTITY_V6_0) && a->word[1] == bpf_htonl(IDENTITY_V6_1) && !a->word[2];
+}
+
+/* The client that a pod sees when its own Service sends it back to itself. */
+static __always_inline struct ip_addr hairpin_source(const struct ip_addr *client)
+{
+	if (addr_is_v4(client))
+		return mapped_v4(bpf_htonl(GATEWAY_V4));
+	return (struct ip_addr){
+		.word = { bpf_htonl(IDENTITY_V6_0), bpf_htonl(IDENTITY_V6_1), 0, bpf_htonl(GATEWAY_V4) },
+	};
 }
 
 static __always_inline bool addr_is_multicast(const struct ip_addr *a)

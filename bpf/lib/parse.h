@@ -2,8 +2,9 @@
  * know whose packet it is before it judges what is inside.
  *
  * Lengths are checked against the IP header, not the frame: short frames are padded, GSO frames hold many segments.
- * IPv4 options are passed over. Of IPv6 extension headers none is understood (DROP_PROTOCOL).
- * Source: RFC 791, 8200, 9293, 768, 792, 4443.
+ * IPv4 options are passed over, and so are IPv6 hop-by-hop and destination options, at most IPV6_EXTENSIONS_MAX; a
+ * routing header would lead elsewhere than it says (DROP_PROTOCOL). An IPv6 fragment of the whole datagram is none.
+ * Source: RFC 791, 8200, 9293, 768, 792, 4443, 5095, 6946.
  */
 #ifndef WEFT_LIB_PARSE_H
 #define WEFT_LIB_PARSE_H
@@ -26,17 +27,80 @@ static __always_inline int parse_v4(struct __sk_buff *skb, struct packet *p)
 	p->is.destination = mapped_v4(ip->daddr);
 	p->protocol = ip->protocol;
 	p->ip_id = ip->id;
-	if (ip->frag_off & bpf_htons(IP_FRAGMENT_OFFSET))
+	p->fragment_offset = (bpf_ntohs(ip->frag_off) & IP_FRAGMENT_OFFSET) * 8;
+	if (p->fragment_offset)
 		p->fragment = FRAGMENT_LATER;
 	else if (ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS))
 		p->fragment = FRAGMENT_FIRST;
 	p->l4_offset = L3_OFFSET + header;
 	if (!total && skb->gso_size) /* beyond 64 KB the field is 0 */
 		return 0;
-	if (total < header || L3_OFFSET + total > skb->len)
+	if (total <= header || L3_OFFSET + total > skb->len)
 		return -DROP_MALFORMED;
 	p->l4_bytes = total - header;
 	return 0;
+}
+
+/* A fragment header; of the other extension headers the first two fields. */
+struct ipv6_extension {
+	__u8 next;
+	__u8 bytes_8; /* in units of 8, beyond the first; a fragment header has none */
+	__be16 offset_and_more;
+	__be32 id;
+};
+
+#define IPV6_MORE_FRAGMENTS 0x0001
+#define IPV6_FRAGMENT_OFFSET 0xfff8
+
+static __always_inline bool is_transport(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_ICMPV6;
+}
+
+/* False: of a datagram in pieces the first must show its transport; other headers between would hide it in a later one. */
+static __always_inline bool parse_fragment_header(struct packet *p, const struct ipv6_extension *header)
+{
+	const __u16 field = bpf_ntohs(header->offset_and_more);
+
+	p->ip_id = header->id;
+	p->fragment_offset = field & IPV6_FRAGMENT_OFFSET;
+	if (p->fragment_offset)
+		p->fragment = FRAGMENT_LATER;
+	else if (field & IPV6_MORE_FRAGMENTS)
+		p->fragment = FRAGMENT_FIRST;
+	return !p->fragment || is_transport(header->next);
+}
+
+/* Goes on to the transport header. */
+static __always_inline int parse_extensions(struct __sk_buff *skb, struct packet *p)
+{
+	bool was_fragment = false;
+
+	for (int i = 0; i <= IPV6_EXTENSIONS_MAX; i++) {
+		const bool is_fragment = p->protocol == IPPROTO_FRAGMENT;
+
+		if (p->fragment ||
+		    (!is_fragment && p->protocol != IPPROTO_HOPOPTS && p->protocol != IPPROTO_DSTOPTS))
+			return 0;
+		const struct ipv6_extension *header = packet_bytes(skb, p->l4_offset, sizeof(*header));
+
+		if (!header)
+			return -DROP_MALFORMED;
+		const __u32 bytes = is_fragment ? sizeof(*header) : (header->bytes_8 + 1) * 8;
+		const __u32 next_offset = p->l4_offset + bytes;
+
+		if (next_offset > IPV6_L4_OFFSET_MAX)
+			return -DROP_PROTOCOL;
+		if (p->l4_bytes && bytes >= p->l4_bytes)
+			return -DROP_MALFORMED;
+		if (is_fragment && (was_fragment || !parse_fragment_header(p, header)))
+			return -DROP_FRAGMENT;
+		was_fragment |= is_fragment;
+		p->l4_bytes -= p->l4_bytes ? bytes : 0;
+		p->protocol = header->next;
+		p->l4_offset = next_offset;
+	}
+	return -DROP_PROTOCOL;
 }
 
 static __always_inline int parse_v6(struct __sk_buff *skb, struct packet *p)
@@ -51,13 +115,15 @@ static __always_inline int parse_v6(struct __sk_buff *skb, struct packet *p)
 	__builtin_memcpy(&p->is.destination, &ip->daddr, sizeof(p->is.destination));
 	p->protocol = ip->nexthdr;
 	p->l4_offset = L3_OFFSET + sizeof(*ip);
-	if (!payload && skb->gso_size)
-		return 0;
+	if (!payload && !skb->gso_size)
+		return -DROP_MALFORMED;
 	if (L3_OFFSET + sizeof(*ip) + payload > skb->len)
 		return -DROP_MALFORMED;
 	p->l4_bytes = payload;
 	/* A mapped address on the wire would pass for IPv4 in every key. */
-	return addr_is_v4(&p->is.source) || addr_is_v4(&p->is.destination) ? -DROP_MALFORMED : 0;
+	if (addr_is_v4(&p->is.source) || addr_is_v4(&p->is.destination))
+		return -DROP_MALFORMED;
+	return parse_extensions(skb, p);
 }
 
 /* Frame and network header. */
@@ -167,6 +233,13 @@ static __always_inline bool is_neighbour_discovery(const struct packet *p)
 	return p->protocol == IPPROTO_ICMPV6 && p->icmp_type >= ND_ROUTER_SOLICITATION && p->icmp_type <= ND_REDIRECT;
 }
 
+/* Who listens to which multicast group: every kernel says so when it gets an address. */
+static __always_inline bool is_listener_discovery(const struct packet *p)
+{
+	return p->protocol == IPPROTO_ICMPV6 &&
+	       ((p->icmp_type >= MLD_QUERY && p->icmp_type <= MLD_DONE) || p->icmp_type == MLD_REPORT_V2);
+}
+
 static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *p)
 {
 	/* ICMPv6 has the same first eight bytes: type, code, checksum, identifier, sequence. */
@@ -178,6 +251,8 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *p)
 	p->is_icmp_error = is_icmp_error_type(p);
 	if (p->is_icmp_error)
 		return p->fragment ? -DROP_FRAGMENT : parse_embedded(skb, p);
+	if (is_listener_discovery(p))
+		return -DROP_MULTICAST;
 	if (!is_echo(p))
 		return is_neighbour_discovery(p) ? 0 : -DROP_PROTOCOL;
 	p->is.source_port = icmp->id;
@@ -197,14 +272,12 @@ static __always_inline struct fragment_key fragment_key_of(const struct packet *
 }
 
 /* Later pieces follow their first. None of them may reach back into the header that the first one showed (RFC 1858). */
-static __always_inline int parse_later_fragment(struct __sk_buff *skb, struct packet *p)
+static __always_inline int parse_later_fragment(struct packet *p)
 {
-	const struct iphdr *ip = packet_bytes(skb, L3_OFFSET, sizeof(*ip));
 	const struct fragment_key key = fragment_key_of(p);
 	const struct fragment *first = bpf_map_lookup_elem(MAP(fragments), &key);
 
-	if (!ip || !first || (__s32)(now_s() - first->seen_s) > FRAGMENTED_S ||
-	    (bpf_ntohs(ip->frag_off) & IP_FRAGMENT_OFFSET) * 8 < sizeof(struct tcphdr))
+	if (!first || (__s32)(now_s() - first->seen_s) > FRAGMENTED_S || p->fragment_offset < sizeof(struct tcphdr))
 		return -DROP_FRAGMENT;
 	p->is.source_port = first->source_port;
 	p->is.destination_port = first->destination_port;
@@ -232,7 +305,7 @@ DOOR(parse_transport)
 		return 0;
 	p->tracked_protocol = p->protocol;
 	if (p->fragment == FRAGMENT_LATER)
-		verdict = parse_later_fragment(skb, p);
+		verdict = parse_later_fragment(p);
 	else if (p->protocol == IPPROTO_TCP)
 		verdict = parse_tcp(skb, p);
 	else if (p->protocol == IPPROTO_UDP)

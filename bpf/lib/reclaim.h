@@ -13,18 +13,32 @@
 #define E2BIG_NUMBER 7
 #define EEXIST_NUMBER 17
 
-static __always_inline __s64 *ct_held_by(__u32 owner)
+/* A row came (1) or went (-1). */
+static __always_inline void ct_hold(__u32 owner, __u32 owner_vpc, __u8 flags, __s64 change)
 {
-	return bpf_map_lookup_elem(MAP(ct_held), &owner);
+	const __s64 none = 0;
+	__s64 *held = flags & CT_TRANSLATION_ROW ? NULL : bpf_map_lookup_elem(MAP(ct_held), &owner);
+	__s64 *vpc_held = bpf_map_lookup_elem(MAP(ct_vpc_held), &owner_vpc);
+
+	if (held)
+		__sync_fetch_and_add(held, change);
+	if (!vpc_held && change > 0) {
+		bpf_map_update_elem(MAP(ct_vpc_held), &owner_vpc, &none, BPF_NOEXIST);
+		vpc_held = bpf_map_lookup_elem(MAP(ct_vpc_held), &owner_vpc);
+	}
+	if (vpc_held)
+		__sync_fetch_and_add(vpc_held, change);
 }
 
 /* Takes an established row away. */
 static __always_inline void ct_forget(const struct ct_key *key, const struct ct_entry *entry)
 {
-	__s64 *held = ct_held_by(entry->owner);
+	const __u32 owner = entry->owner;
+	const __u32 owner_vpc = entry->owner_vpc;
+	const __u8 flags = entry->flags;
 
-	if (!bpf_map_delete_elem(MAP(ct_established), key) && held) /* another CPU may have been faster */
-		__sync_fetch_and_add(held, -1);
+	if (!bpf_map_delete_elem(MAP(ct_established), key)) /* another CPU may have been faster */
+		ct_hold(owner, owner_vpc, flags, -1);
 }
 
 /* May go when room is wanted: expired, or of a connection that has been closed for a moment. A living one never. */
@@ -61,8 +75,8 @@ __attribute__((noinline, weak)) int ct_claim(const struct ct_key *key)
 	return 0;
 }
 
-/* Looks further round for a spent row, of this owner if one is named; its place stays free. 1: one went. */
-__attribute__((noinline, weak)) int ct_reclaim(__u32 owner)
+/* Looks further round for a spent row: of this owner, or of this VPC, if one is named; its place stays free. 1: one went. */
+__attribute__((noinline, weak)) int ct_reclaim(__u32 owner, __u32 owner_vpc)
 {
 	const __u32 zero = 0;
 	__u64 *hand = bpf_map_lookup_elem(MAP(ct_hand), &zero);
@@ -79,7 +93,8 @@ __attribute__((noinline, weak)) int ct_reclaim(__u32 owner)
 
 		if (!entry || !ct_is_spent(entry, place->protocol))
 			continue;
-		const bool is_wanted = !owner || entry->owner == owner;
+		const bool is_owners = entry->owner == owner && !(entry->flags & CT_TRANSLATION_ROW);
+		const bool is_wanted = (!owner || is_owners) && (!owner_vpc || entry->owner_vpc == owner_vpc);
 
 		ct_forget(place, entry);
 		if (is_wanted)
@@ -90,9 +105,18 @@ __attribute__((noinline, weak)) int ct_reclaim(__u32 owner)
 
 static __always_inline bool ct_is_at_quota(__u32 owner)
 {
-	const __s64 *held = ct_held_by(owner);
+	const __s64 *held = bpf_map_lookup_elem(MAP(ct_held), &owner);
 	const struct endpoint *endpoint = endpoint_by_id(owner);
 	const __u32 quota = endpoint && endpoint->ct_quota ? endpoint->ct_quota : CT_ENDPOINT_QUOTA;
+
+	return held && *held >= quota;
+}
+
+static __always_inline bool ct_is_vpc_at_quota(__u32 vpc)
+{
+	const __s64 *held = bpf_map_lookup_elem(MAP(ct_vpc_held), &vpc);
+	const struct vpc_limits *limits = bpf_map_lookup_elem(MAP(vpc_limits), &vpc);
+	const __u32 quota = limits && limits->ct_quota ? limits->ct_quota : CT_VPC_QUOTA;
 
 	return held && *held >= quota;
 }
@@ -101,22 +125,22 @@ static __always_inline bool ct_is_at_quota(__u32 owner)
 static __always_inline int ct_put_established(const struct ct_key *key, const struct ct_entry *entry)
 {
 	const __u32 owner = entry->owner;
+	const __u32 owner_vpc = entry->owner_vpc;
 
-	if (ct_is_at_quota(owner) && !ct_reclaim(owner))
+	if (!(entry->flags & CT_TRANSLATION_ROW) && ct_is_at_quota(owner) && !ct_reclaim(owner, 0))
+		return -DROP_CT_QUOTA;
+	if (ct_is_vpc_at_quota(owner_vpc) && !ct_reclaim(0, owner_vpc))
 		return -DROP_CT_QUOTA;
 	ct_claim(key);
 	long error = bpf_map_update_elem(MAP(ct_established), key, entry, BPF_NOEXIST);
 
-	if (error == -E2BIG_NUMBER && ct_reclaim(0))
+	if (error == -E2BIG_NUMBER && ct_reclaim(0, 0))
 		error = bpf_map_update_elem(MAP(ct_established), key, entry, BPF_NOEXIST);
 	if (error == -EEXIST_NUMBER) /* another CPU was faster */
 		return 0;
 	if (error)
 		return -DROP_CT_FULL;
-	__s64 *held = ct_held_by(owner);
-
-	if (held)
-		__sync_fetch_and_add(held, 1);
+	ct_hold(owner, owner_vpc, entry->flags, 1);
 	return 0;
 }
 

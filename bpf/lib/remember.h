@@ -23,7 +23,7 @@ static __always_inline int ct_write(const struct ct_key *key, const struct ct_en
 DOOR(remember_new)
 {
 	const __u8 hairpin = p->is_hairpin ? CT_HAIRPIN : 0;
-	const __u8 from_outside = p->sender ? 0 : CT_FROM_OUTSIDE;
+	const __u8 from_outside = p->frontend_vpc == VPC_OUTSIDE ? CT_FROM_OUTSIDE : 0;
 	const __u32 now = now_s();
 	struct ct_key key;
 	struct ct_entry entry = {
@@ -36,6 +36,7 @@ DOOR(remember_new)
 		.service = p->service,
 		.backend = p->backend,
 		.owner = p->sender ? p->sender : p->receiver,
+		.owner_vpc = p->sender ? p->vpc : p->to_vpc,
 		.state = CT_HALF_OPEN,
 	};
 
@@ -56,7 +57,8 @@ DOOR(remember_new)
 		entry.other_vpc = p->frontend_vpc;
 	}
 	entry.flags |= from_outside;
-	if (ct_key_of(&key, p->to_vpc, p->tracked_protocol, &p->to))
+	/* Untranslated, it is known in the VPC it came from: a peering leads it into another (peer.h). */
+	if (ct_key_of(&key, p->is_translated ? p->to_vpc : p->vpc, p->tracked_protocol, &p->to))
 		entry.flags |= CT_INITIATOR_HIGH;
 	return ct_write(&key, &entry);
 }
@@ -64,7 +66,8 @@ DOOR(remember_new)
 /* The key of the connection row, and that of the translation row, whichever way the packet goes. */
 static __always_inline void connection_key(const struct packet *p, struct ct_key *key)
 {
-	ct_key_of(key, p->is_reply ? p->vpc : p->to_vpc, p->tracked_protocol, p->is_reply ? &p->is : &p->to);
+	ct_key_of(key, p->is_reply || !p->is_translated ? p->vpc : p->to_vpc, p->tracked_protocol,
+		  p->is_reply ? &p->is : &p->to);
 }
 
 static __always_inline void translation_key(const struct packet *p, struct ct_key *key)
@@ -95,15 +98,24 @@ DOOR(establish)
 {
 	struct ct_key key;
 
-	if (p->is_translated) {
-		translation_key(p, &key);
-		const int verdict = ct_promote(&key);
-
-		if (verdict)
-			return verdict;
-	}
 	connection_key(p, &key);
+	const int verdict = ct_promote(&key); /* first: it is what the endpoint's quota counts */
+
+	if (verdict || !p->is_translated)
+		return verdict;
+	translation_key(p, &key);
 	return ct_promote(&key);
+}
+
+/* Of a connection that is handed over only one side is seen here: its replies leave at the backend's node. */
+static __always_inline __u8 ct_next_state_one_way(const struct packet *p)
+{
+	if (p->protocol != IPPROTO_TCP)
+		return CT_ESTABLISHED;
+	if (p->tcp_flags & (TCP_RST | TCP_FIN))
+		return CT_CLOSING;
+	return p->ct_state == CT_HALF_OPEN && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK ? CT_ESTABLISHED
+											       : p->ct_state;
 }
 
 /* The state after this packet; marks in `flags` what it has seen on the way there. */
@@ -111,6 +123,8 @@ static __always_inline __u8 ct_next_state(const struct packet *p, __u8 *flags)
 {
 	const __u8 both_fins = CT_FIN_ORIGINAL | CT_FIN_REPLY;
 
+	if (hands_over(p))
+		return ct_next_state_one_way(p);
 	if (p->protocol != IPPROTO_TCP)
 		return p->is_reply ? CT_ESTABLISHED : p->ct_state;
 	if (p->tcp_flags & TCP_RST)
@@ -126,25 +140,40 @@ static __always_inline __u8 ct_next_state(const struct packet *p, __u8 *flags)
 	return p->ct_state;
 }
 
-/* The translation row must not end before its connection: touched by the packets that find it, and by the first reply
- * in each 8 seconds. */
-#define CT_REFRESH_MASK (~7u)
-
-static __always_inline void refresh_translation(const struct packet *p, __u32 now, __u32 last_seen_s, __u8 state)
+/* The client goes on speaking to the backend that its Service remembers for it. */
+static __always_inline void refresh_affinity(const struct packet *p, const struct ct_entry *row, __u32 now)
 {
+	const struct affinity_key key = {
+		.vpc = p->is_reply ? p->ct_other_vpc : p->frontend_vpc,
+		.service = row->service,
+		.client = p->is_reply ? p->to.destination : p->is.source,
+	};
+	struct affinity *known = bpf_map_lookup_elem(MAP(affinity), &key);
+
+	if (known && known->id == row->backend)
+		known->seen_s = now;
+}
+
+/* The translation row must not end before its connection, nor the client be forgotten: touched by the first packet of
+ * each second, whichever way it goes. */
+__attribute__((noinline, weak)) int refresh_translation(const struct packet *p, __u32 state)
+{
+	const __u32 now = now_s();
 	struct ct_key key;
 	__u8 known;
 
-	if (state == p->ct_state && !((now ^ last_seen_s) & CT_REFRESH_MASK))
-		return;
+	if (!p)
+		return 0;
 	translation_key(p, &key);
 	struct ct_entry *row = ct_find(&key, &known);
 
 	if (!row)
-		return;
+		return 0;
 	row->last_seen_s = now;
+	refresh_affinity(p, row, now);
 	if (state == CT_CLOSING)
 		row->state = CT_CLOSING;
+	return 0;
 }
 
 static __always_inline void ct_count(const struct __sk_buff *skb, const struct packet *p, struct ct_entry *ct)
@@ -158,12 +187,10 @@ static __always_inline void ct_count(const struct __sk_buff *skb, const struct p
 	}
 }
 
-DOOR(remember)
+DOOR(remember_known)
 {
 	struct ct_key key;
 
-	if (!p->ct)
-		return remember_new(skb, p);
 	if (p->is_icmp_error) /* speaks about the connection, is no part of it */
 		return 0;
 	connection_key(p, &key);
@@ -186,14 +213,20 @@ DOOR(remember)
 		ct->egress.generation = p->ct_egress_generation;
 		ct->ingress.generation = p->ct_ingress_generation;
 	}
-	if (p->is_translated)
-		refresh_translation(p, now, last_seen_s, state);
+	if (p->is_translated && (state != p->ct_state || now != last_seen_s))
+		refresh_translation(p, state);
 	if (state == p->ct_state)
 		return 0;
 	if (state == CT_ESTABLISHED)
 		return establish(skb, p);
 	ct->state = state;
 	return 0;
+}
+
+/* Two doors rather than one behind the other: both have large frames, and a hook's stack ends at 512 bytes. */
+static __always_inline int remember(struct __sk_buff *skb, struct packet *p)
+{
+	return p->ct ? remember_known(skb, p) : remember_new(skb, p);
 }
 
 #endif

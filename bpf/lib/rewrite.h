@@ -43,8 +43,10 @@ static __always_inline int rewrite_address(struct __sk_buff *skb, struct packet 
 	const __u32 at = L3_OFFSET + (is_source ? offsetof(struct ipv6hdr, saddr) : offsetof(struct ipv6hdr, daddr));
 	const __s64 diff = bpf_csum_diff(old->word, sizeof(*old), new->word, sizeof(*new), 0);
 
-	if (bpf_l4_csum_replace(skb, checksum, 0, diff, BPF_F_PSEUDO_HDR | mangled) ||
-	    bpf_skb_store_bytes(skb, at, new, sizeof(*new), 0))
+	if (p->fragment != FRAGMENT_LATER &&
+	    bpf_l4_csum_replace(skb, checksum, 0, diff, BPF_F_PSEUDO_HDR | mangled))
+		return -DROP_KERNEL;
+	if (bpf_skb_store_bytes(skb, at, new, sizeof(*new), 0))
 		return -DROP_KERNEL;
 	bpf_csum_update(skb, diff); /* only complete packets need it; the others answer with an error */
 	return 0;
@@ -70,19 +72,42 @@ DOOR(rewrite_addresses)
 	return 0;
 }
 
-/* The packet inside an ICMP error (IPv4): its source is where the error goes, its destination where it came from. */
-DOOR(rewrite_embedded)
+/* An address and its header's checksum change by opposite amounts: the ICMP checksum sees neither. */
+static __always_inline int rewrite_embedded_v4(struct __sk_buff *skb, struct packet *p, __u32 inner)
 {
-	const __u32 inner = p->l4_offset + sizeof(struct icmp_header);
-	const __u32 inner_l4 = inner + sizeof(struct iphdr); /* parse saw to it that it has no options */
 	const __u32 inner_sum = inner + offsetof(struct iphdr, check);
-	const __u32 icmp_sum = checksum_offset(p);
 
-	/* An address and its header's checksum change by opposite amounts: the ICMP checksum sees neither. */
 	if (bpf_l3_csum_replace(skb, inner_sum, p->is.destination.word[3], p->to.destination.word[3], 4) ||
 	    bpf_l3_csum_replace(skb, inner_sum, p->is.source.word[3], p->to.source.word[3], 4) ||
 	    bpf_skb_store_bytes(skb, inner + offsetof(struct iphdr, saddr), &p->to.destination.word[3], 4, 0) ||
 	    bpf_skb_store_bytes(skb, inner + offsetof(struct iphdr, daddr), &p->to.source.word[3], 4, 0))
+		return -DROP_KERNEL;
+	return 0;
+}
+
+/* No checksum of its own: the ICMPv6 checksum counts its addresses. */
+static __always_inline int rewrite_embedded_v6(struct __sk_buff *skb, struct packet *p, __u32 inner)
+{
+	__s64 diff = bpf_csum_diff(p->is.destination.word, 16, p->to.destination.word, 16, 0);
+
+	diff = bpf_csum_diff(p->is.source.word, 16, p->to.source.word, 16, diff);
+	if (bpf_l4_csum_replace(skb, checksum_offset(p), 0, diff, 0) ||
+	    bpf_skb_store_bytes(skb, inner + offsetof(struct ipv6hdr, saddr), &p->to.destination, 16, 0) ||
+	    bpf_skb_store_bytes(skb, inner + offsetof(struct ipv6hdr, daddr), &p->to.source, 16, 0))
+		return -DROP_KERNEL;
+	return 0;
+}
+
+/* The packet inside an ICMP error: its source is where the error goes, its destination where it came from. Parse saw to
+ * it that it has neither options nor extension headers. */
+DOOR(rewrite_embedded)
+{
+	const bool v4 = p->ethertype == ETH_P_IP;
+	const __u32 inner = p->l4_offset + sizeof(struct icmp_header);
+	const __u32 inner_l4 = inner + (v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	const __u32 icmp_sum = checksum_offset(p);
+
+	if (v4 ? rewrite_embedded_v4(skb, p, inner) : rewrite_embedded_v6(skb, p, inner))
 		return -DROP_KERNEL;
 	return bpf_l4_csum_replace(skb, icmp_sum, p->is.destination_port, p->to.destination_port, 2) ||
 			       bpf_l4_csum_replace(skb, icmp_sum, p->is.source_port, p->to.source_port, 2) ||
@@ -94,10 +119,10 @@ DOOR(rewrite_embedded)
 
 DOOR(rewrite)
 {
-	if (!p->is_translated)
+	if (!p->is_translated || hands_over(p))
 		return 0;
 	if (p->is_icmp_error) {
-		if (p->ethertype != ETH_P_IP || rewrite_embedded(skb, p))
+		if (rewrite_embedded(skb, p))
 			return -DROP_KERNEL;
 		if (!p->icmp_from_end) /* a router on the way reports: it stays the source */
 			p->to.source = p->is.source;

@@ -67,6 +67,9 @@ static __always_inline bool must_choose_again(const struct packet *p, const stru
 	if (!(ct->flags & CT_TRANSLATED) || !(is_syn(p) || p->protocol == IPPROTO_UDP))
 		return false;
 	const __u32 id = ct->backend;
+
+	if (!id) /* handed over to us: the node that chose chooses again, or a peering: nothing was chosen */
+		return false;
 	const struct backend *backend = bpf_map_lookup_elem(MAP(backends), &id);
 
 	return !backend || backend->port != p->to.destination_port ||
@@ -94,7 +97,7 @@ static __always_inline void track_translated(struct packet *p, const struct ct_e
 	p->to.destination = row->translated_address;
 	p->to.destination_port = row->translated_port;
 	if (row->flags & CT_HAIRPIN)
-		p->to.source = mapped_v4(bpf_htonl(GATEWAY_V4));
+		p->to.source = hairpin_source(&p->is.source);
 	p->to_vpc = row->other_vpc;
 	ct_key_of(&key, p->to_vpc, p->tracked_protocol, &p->to);
 	const struct ct_entry *ct = ct_find(&key, &known);

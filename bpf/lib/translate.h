@@ -53,7 +53,7 @@ static __always_inline bool try_backend(struct packet *p, __u32 id)
 	p->to.destination = backend->address;
 	p->to.destination_port = backend->port;
 	p->is_hairpin = p->sender && backend->vpc == p->vpc && addr_equal(&backend->address, &p->is.source);
-	p->to.source = p->is_hairpin ? mapped_v4(bpf_htonl(GATEWAY_V4)) : p->is.source;
+	p->to.source = p->is_hairpin ? hairpin_source(&p->is.source) : p->is.source;
 	p->to_vpc = backend->vpc;
 	p->backend = id;
 	ct_key_of(&key, p->to_vpc, p->tracked_protocol, &p->to);

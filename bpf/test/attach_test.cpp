@@ -242,6 +242,20 @@ TEST_F(Connect, ATcpConnectIsTranslatedAtTheSocketAndShowsWhatWasAskedFor) {
     for (const auto& [key, entry] : established) EXPECT_EQ(entry.flags & abi::CT_TRANSLATED, 0);
 }
 
+TEST_F(Connect, AnIpv6ServiceIsTranslatedAtTheSocketToo) {
+    const Address service6 = ip("fd00:1::5");
+    world.table.service(red, "fd00:1::5", 80, Protocol::tcp, 4, {{4, red, ip("fd00::6"), 8080}});
+    const Fd listener = world.red2.listen(Protocol::tcp, ip("fd00::6"), 8080);
+    const Seen seen = connect_in(cgroup, world.red1, true, service6, 80);
+    EXPECT_EQ(seen.error, 0) << strerror(seen.error);
+    EXPECT_EQ(seen.peer, 5u) << "the last word of what was asked for";
+    EXPECT_EQ(seen.peer_port, 80);
+    const Fd accepted = MUST(accept_on(listener));
+    EXPECT_EQ(peer_of(accepted), ip("fd00::5"));
+    for (const auto& [key, entry] : MUST(world.table.maps().ct_established->all()))
+        EXPECT_EQ(entry.flags & abi::CT_TRANSLATED, 0);
+}
+
 TEST_F(Connect, APodReachesItselfThroughItsService) {
     const Fd listener = world.red2.listen(Protocol::tcp, ip("10.0.1.6"), 8080);
     EXPECT_EQ(connect_in(cgroup, world.red2, false, service, 80).error, 0);

@@ -179,14 +179,36 @@ TEST_F(Conntrack, ClosedConnectionsGoFirstWhenAnEndpointIsAtItsQuota) {
     EXPECT_LE(held_by(a), 3);
 }
 
-TEST_F(Conntrack, ATranslatedConnectionCountsTwiceAndFromOutsideAgainstWhoIsSpokenTo) {
+TEST_F(Conntrack, ATranslatedConnectionIsOneAndFromOutsideItCountsAgainstWhoIsSpokenTo) {
     world.node("198.18.1.1");
     world.service(VPC_OUTSIDE, "203.0.113.5", 53, Protocol::udp, 40, {{1, red, b.address, 5353}}, 0, red);
     const Address client = ip("198.51.100.7");
     const auto asks = net::packet(router_mac, uplink_mac).ip(client, ip("203.0.113.5")).udp(4000, 53);
     ASSERT_TRUE(world.arrives(asks).reached(b));
     EXPECT_EQ(world.leaves(b, b.to(client).udp(5353, 4000)).action, sent);
-    EXPECT_EQ(held_by(b), 2);
+    EXPECT_EQ(held_by(b), 1);
+    EXPECT_EQ(*MUST(world.maps().ct_vpc_held->lookup(red)), 2) << "rows";
+}
+
+TEST_F(Conntrack, AVpcAtItsQuotaWaitsForItsOwnOldConnectionsAndAnotherVpcDoesNotNotice) {
+    world.ranges(blue);
+    const Pod blue_a = world.pod(blue, "10.0.1.5");
+    const Pod blue_b = world.pod(blue, "10.0.1.6");
+    MUST(world.maps().vpc_limits->put(red, {3}));
+    const auto talk = [&](const Pod& from, const Pod& to, uint16_t port) {
+        world.leaves(from, from.to(to.address).udp(port, 53));
+        return world.leaves(to, to.to(from.address).udp(53, port));
+    };
+    for (uint16_t port = 1; port <= 2; ++port) ASSERT_TRUE(talk(a, b, port).reached(a));
+    ASSERT_TRUE(talk(b, a, 3).reached(b)) << "whoever of the VPC it is";
+    const Outcome refused = talk(a, b, 4);
+    EXPECT_EQ(refused.reason, abi::DROP_CT_QUOTA) << refused;
+    EXPECT_TRUE(talk(a, b, 1).reached(a)) << "what it has, it keeps";
+    for (uint16_t port = 1; port <= 5; ++port) EXPECT_TRUE(talk(blue_a, blue_b, port).reached(blue_a));
+    world.age(CT_UDP_S + 1);
+    MUST(world.maps().ct_hand->put(0, hand_at_start));
+    EXPECT_TRUE(talk(a, b, 5).reached(a));
+    EXPECT_LE(*MUST(world.maps().ct_vpc_held->lookup(red)), 3);
 }
 
 TEST_F(Conntrack, AReplyKeepsATranslatedConnectionYoung) {

@@ -1,9 +1,8 @@
 // What a packet costs in the programs: printed, not judged. Medians of single runs, so clock and cache effects are in them.
-#include <bpf/bpf.h>
-
 #include <algorithm>
 
 #include "bpf/test/world.h"
+#include "kernel/test_run.h"
 
 namespace weft::test {
 namespace {
@@ -15,22 +14,11 @@ struct Cost : testing::Test {
 
     uint32_t median_ns(const Pod& from, const Bytes& frame) {
         std::vector<uint32_t> all;
-        Bytes out(4096);
-        __sk_buff context{};
-        context.ifindex = uint32_t(from.ifindex);
         for (int i = 0; i < runs; ++i) {
-            bpf_test_run_opts options{};
-            options.sz = sizeof(options);
-            options.data_in = frame.data();
-            options.data_size_in = uint32_t(frame.size());
-            options.data_out = out.data();
-            options.data_size_out = uint32_t(out.size());
-            options.ctx_in = &context;
-            options.ctx_size_in = sizeof(context);
-            options.repeat = 1;  // the programs do not put the packet back
-            EXPECT_EQ(bpf_prog_test_run_opts(world.object().program(ProgramName::pod_egress).fd.get(), &options), 0);
-            EXPECT_EQ(int(options.retval), sent);
-            all.push_back(options.duration);
+            const auto run =
+                MUST(kernel::test_run(world.object().program(ProgramName::pod_egress).fd.get(), from.ifindex, frame));
+            EXPECT_EQ(run.action, sent);
+            all.push_back(run.duration_ns);
         }
         std::nth_element(all.begin(), all.begin() + runs / 2, all.end());
         return all[runs / 2];
@@ -40,6 +28,38 @@ struct Cost : testing::Test {
     Pod a = world.pod(red, "10.0.1.5");
     Pod b = world.pod(red, "10.0.1.6");
 };
+
+TEST_F(Cost, OfAPathToAnotherNode) {
+    world.node("198.18.1.1");
+    abi::node row = MUST(world.maps().node->lookup(0)).value();
+    row.tunnel_ifindex = row.uplink_ifindex;
+    MUST(world.maps().node->put(0, row));
+    MUST(world.maps().nodes->put(1, {abi::to_abi(ip("198.18.1.2")), 1450, 0}));
+    MUST(world.maps().locations->put(abi::location_key_of(red, MUST(net::Prefix::parse("10.0.2.0/28"))), 1));
+    const Bytes there = a.to(ip("10.0.2.6")).udp(4000, 7000).bytes();
+    world.leaves(a, there);
+    std::printf("  half-open, to another node   %5u ns\n", median_ns(a, there));
+}
+
+TEST_F(Cost, OfTheSamePathsOverIpv6) {
+    const Pod c = world.pod(red, "10.0.1.7", 0, "fd00::7");
+    const Pod d = world.pod(red, "10.0.1.8", 0, "fd00::8");
+    const Address c6 = ip("fd00::7"), d6 = ip("fd00::8"), service = ip("fd00:1::5");
+    world.service(red, "fd00:1::5", 53, Protocol::udp, 41, {{2, red, d6, 5353}});
+    const auto says = [&](const Pod& pod, const Address& from, const Address& to) {
+        return net::packet(pod.mac, gateway_mac).ip(from, to);
+    };
+    const Bytes direct = says(c, c6, d6).udp(4000, 7000).bytes();
+    const Bytes question = says(c, c6, service).udp(4000, 53).bytes();
+    const Bytes answer = says(d, d6, c6).udp(5353, 4000).bytes();
+    world.leaves(c, direct);
+    world.leaves(d, says(d, d6, c6).udp(7000, 4000));
+    world.leaves(c, question);
+    world.leaves(d, answer);
+    std::printf("  established, pod to pod      %5u ns\n", median_ns(c, direct));
+    std::printf("  established, to a Service    %5u ns\n", median_ns(c, question));
+    std::printf("  established, from a Service  %5u ns\n", median_ns(d, answer));
+}
 
 TEST_F(Cost, OfThePathsThroughPodEgress) {
     world.service(red, "172.21.0.5", 53, Protocol::udp, 40, {{1, red, b.address, 5353}});

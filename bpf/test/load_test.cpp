@@ -16,7 +16,7 @@ TEST(Installation, AllProgramsLoadAndAreFarFromTheVerifiersLimit) {
         const kernel::Program& program = world.object().program(ProgramName(i));
         std::printf("  %-16s %6u instructions verified\n", program.name.c_str(), program.verified_instructions);
         EXPECT_GT(program.verified_instructions, 0u);
-        EXPECT_LT(program.verified_instructions, verifier_limit / 10);
+        EXPECT_LT(program.verified_instructions, verifier_limit / 5);
     }
 }
 

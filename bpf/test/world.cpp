@@ -1,6 +1,5 @@
 #include "bpf/test/world.h"
 
-#include <bpf/bpf.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -11,12 +10,13 @@
 #include "bpf/test/janitor.h"
 #include "kernel/link.h"
 #include "kernel/netlink.h"
+#include "kernel/test_run.h"
+#include "kernel/short_ipv6.h"
 
 namespace weft::test {
 namespace {
 
 constexpr int interfaces_max = 16;  // pods and the uplink of one world
-constexpr size_t frame_bytes_max = 4096;
 
 // The parts that all worlds of the process share; the janitor takes them down.
 class Installation {
@@ -31,7 +31,12 @@ public:
             ifindexes.push_back(MUST(kernel::find_link(netlink, fmt::format("node{}", i))).index);
         }
         MUST(kernel::mount_bpf_filesystem(test_bpf_mount()));
-        object.emplace(MUST(BpfObject::install(World::bpf_dir())));
+    }
+
+    BpfObject& object(std::string_view node) {
+        auto& object = objects_[std::string(node)];
+        if (!object) object.emplace(MUST(BpfObject::install(World::bpf_dir(node))));
+        return *object;
     }
 
     static Installation& get() {
@@ -40,7 +45,9 @@ public:
     }
 
     std::vector<int> ifindexes;
-    std::optional<BpfObject> object;
+
+private:
+    std::map<std::string, std::optional<BpfObject>> objects_;
 };
 
 template <class K, class V>
@@ -71,15 +78,17 @@ std::string text(const Outcome& outcome) {
 
 std::ostream& operator<<(std::ostream& out, const Outcome& outcome) { return out << text(outcome); }
 
-std::string World::bpf_dir() { return test_bpf_mount() + "/node"; }
+std::string World::bpf_dir(std::string_view node) { return test_bpf_mount() + "/" + std::string(node); }
 
-World::World() : object_(*Installation::get().object) {
+World::World(std::string_view node) : object_(Installation::get().object(node)) {
     kernel::NodeMaps& m = maps();
     clear(*m.attachments);
     clear(*m.netns);
     clear(*m.endpoint);
     clear(*m.endpoints);
     clear(*m.routes);
+    clear(*m.locations);
+    clear(*m.nodes);
     clear(*m.frontends);
     clear(*m.slots);
     clear(*m.backends);
@@ -87,6 +96,9 @@ World::World() : object_(*Installation::get().object) {
     clear(*m.ct_half_open);
     clear(*m.source_ranges);
     clear(*m.affinity);
+    clear(*m.fragments);
+    clear(*m.vpc_limits);
+    clear(*m.ct_vpc_held);
     for (uint32_t id = 0; id <= interfaces_max; ++id) MUST(m.ct_held->put(id, 0));
     MUST(m.node->put(0, {}));
 }
@@ -111,7 +123,9 @@ Pod World::wired_pod(uint32_t vpc, std::string_view address, int ifindex, const 
     MUST(maps().endpoint->put(pod.id, endpoint));
     MUST(maps().attachments->put(uint32_t(pod.ifindex), pod.id));
     local_address(pod, address);
-    if (!v6.empty()) local_address(pod, v6);
+    if (v6.empty()) return pod;
+    local_address(pod, v6);
+    MUST(maps().endpoints->put(abi::short_key_of(vpc, ip(v6)), pod.id));
     return pod;
 }
 
@@ -132,14 +146,17 @@ void World::route(uint32_t vpc, std::string_view prefix, abi::route_kind kind) {
 void World::ranges(uint32_t vpc) {
     route(vpc, "10.0.0.0/16", abi::ROUTE_LOCAL);
     route(vpc, "fd00::/64", abi::ROUTE_LOCAL);
+    route(vpc, "fd00:1::/108", abi::ROUTE_SERVICES);
+    route(vpc, "fd77:6566:7400::6440:0/106", abi::ROUTE_LOCAL);
     route(vpc, "172.21.0.0/20", abi::ROUTE_SERVICES);
     route(vpc, "100.64.0.0/10", abi::ROUTE_LOCAL);
 }
 
-void World::node(std::string_view address) {
+void World::node(std::string_view address, std::string_view v6) {
     uplink_ifindex_ = Installation::get().ifindexes.at(0);
     abi::node node{};
     node.v4 = abi::to_abi(ip(address));
+    if (!v6.empty()) node.v6 = abi::to_abi(ip(v6));
     node.uplink_ifindex = uint32_t(uplink_ifindex_);
     std::copy(uplink_mac.bytes.begin(), uplink_mac.bytes.end(), node.uplink_mac);
     MUST(maps().node->put(0, node));
@@ -158,32 +175,27 @@ void World::service(uint32_t frontend_vpc, std::string_view address, uint16_t po
                                {service, uint32_t(targets.size()), flags, vpc, 0}));
     MUST(maps().frontends->put(abi::frontend_address_key(frontend_vpc, ip(address)),
                                {0, 0, flags | abi::FRONTEND_ADDRESS, vpc, 0}));
+    if (frontend_vpc == VPC_OUTSIDE) announce(address, true);
+}
+
+void World::announce(std::string_view address, bool here) {
+    const abi::frontend_key key{VPC_OUTSIDE, abi::to_abi(ip(address)), 0, FRONTEND_ANNOUNCED, 0};
+    if (here) MUST(maps().frontends->put(key, {0, 0, abi::FRONTEND_ADDRESS, 0, 0}));
+    else MUST(maps().frontends->erase(key));
 }
 
 void World::remove_backend(uint32_t id) { MUST(maps().backends->erase(id)); }
 
 Outcome World::run(ProgramName program, int ifindex, const Bytes& frame) {
-    const abi::hook hook = program == ProgramName::pod_egress ? abi::HOOK_POD_EGRESS : abi::HOOK_UPLINK_INGRESS;
+    const abi::hook hook = program == ProgramName::pod_egress       ? abi::HOOK_POD_EGRESS
+                           : program == ProgramName::tunnel_ingress ? abi::HOOK_TUNNEL_INGRESS
+                                                                    : abi::HOOK_UPLINK_INGRESS;
     // Anew each time: what a world before this one left behind may still be counted.
     const std::vector<uint64_t> before = drops_of(maps(), hook);
+    kernel::TestRun run = MUST(kernel::test_run(object_.program(program).fd.get(), ifindex, frame));
     Outcome outcome;
-    outcome.frame.resize(frame_bytes_max);
-    __sk_buff context{};
-    context.ifindex = uint32_t(ifindex);
-    context.ingress_ifindex = uint32_t(ifindex);
-    bpf_test_run_opts options{};
-    options.sz = sizeof(options);
-    options.data_in = frame.data();
-    options.data_size_in = uint32_t(frame.size());
-    options.data_out = outcome.frame.data();
-    options.data_size_out = uint32_t(outcome.frame.size());
-    options.ctx_in = &context;
-    options.ctx_size_in = sizeof(context);
-    options.repeat = 1;
-    const int error = bpf_prog_test_run_opts(object_.program(program).fd.get(), &options);
-    ENSURE(error == 0);
-    outcome.action = int(options.retval);
-    outcome.frame.resize(options.data_size_out);
+    outcome.action = run.action;
+    outcome.frame = std::move(run.frame);
     if (auto packet = net::read_packet(outcome.frame)) {
         outcome.packet = *packet;
     } else {  // a frame that only half makes sense still has a receiver

@@ -73,11 +73,11 @@ struct Target {
 
 class World {
 public:
-    World();
+    explicit World(std::string_view node = "node");  // another name: another node, with programs and maps of its own
 
     BpfObject& object() { return object_; }
     kernel::NodeMaps& maps() { return object_.maps(); }
-    static std::string bpf_dir();  // <mount of this process>/node
+    static std::string bpf_dir(std::string_view node = "node");  // <mount of this process>/node
 
     Pod pod(uint32_t vpc, std::string_view address, uint32_t flags = 0, std::string_view v6 = {});
     // The same on an interface that somebody else made.
@@ -86,13 +86,15 @@ public:
     void remove(const Pod& pod);
     void local_address(const Pod& pod, std::string_view address);
     void route(uint32_t vpc, std::string_view prefix, abi::route_kind kind);
-    // The VPC's own ranges: 10.0.0.0/16 of pods, 172.21.0.0/20 of Services, 100.64.0.0/10.
+    // The VPC's own ranges: 10.0.0.0/16 and fd00::/64 of pods, 172.21.0.0/20 and fd00:1::/108 of Services,
+    // 100.64.0.0/10 and its IPv6 form.
     void ranges(uint32_t vpc);
-    void node(std::string_view address);
+    void node(std::string_view address, std::string_view v6 = {});
 
     // Frontend rows with their slots; `frontend_vpc` is where it is seen, the backends say where it leads.
     void service(uint32_t frontend_vpc, std::string_view address, uint16_t port, Protocol protocol, uint32_t service,
                  const std::vector<Target>& targets, uint32_t flags = 0, uint32_t owner = 0);
+    void announce(std::string_view address, bool here);  // service() does it for public addresses
     void remove_backend(uint32_t id);
 
     Outcome leaves(const Pod& pod, const Bytes& frame) { return run(ProgramName::pod_egress, pod.ifindex, frame); }

@@ -23,6 +23,19 @@ std::set<net::Address> taken_addresses(const std::string& vpc, const AllocationL
     return taken;
 }
 
+// It need not have rested: what comes late for the old pod of the name is meant for the name.
+std::optional<Choice> reserved_address(const std::vector<Block>& blocks, const cloud::VSwitch& vswitch,
+                                       const AllocationLog& log, const Asker& asker) {
+    for (const auto& [key, allocation] : log.allocations())
+        if (allocation.vpc == vswitch.vpc && allocation.address == *asker.address) return std::nullopt;
+    for (const Block& block : blocks) {
+        if (block.deleting || block.vpc != vswitch.vpc || block.vswitch != vswitch.name) continue;
+        if (block.pod_namespace != asker.pod_namespace || block.pod_name != asker.pod_name) continue;
+        if (usable(block, &vswitch).contains(*asker.address)) return Choice{block.name, *asker.address};
+    }
+    return std::nullopt;
+}
+
 // `end` as text, or what `actual` says of this address if that is as good.
 std::string end_of_rest(const net::Address& address, WallTime end, const json::Value* actual) {
     const json::Array* shown = actual == nullptr ? nullptr : json::find_array(*actual, {"cooling"});
@@ -47,22 +60,29 @@ Result<Block> parse_block(const json::Value& object) {
     block.vswitch = json::find_string(object, {"spec", "vSwitch"});
     block.cidr = TRY_IN("spec.cidr", net::Prefix::parse(json::find_string(object, {"spec", "cidr"})));
     block.deleting = json::has(object, {"metadata", "deletionTimestamp"});
+    for (const std::string& text : json::find_strings(object, {"spec", "withheld"}))
+        block.withheld.insert(TRY_IN("spec.withheld", net::Address::parse(text)));
+    block.pod_namespace = json::find_string(object, {"spec", "pod", "namespace"});
+    block.pod_name = json::find_string(object, {"spec", "pod", "name"});
+    block.generation = json::find_int(object, {"metadata", "generation"});
     if (block.vpc.empty()) return fail(Code::invalid, "spec.vpc: must not be empty");
     if (block.vswitch.empty()) return fail(Code::invalid, "spec.vSwitch: must not be empty");
     return block;
 }
 
 std::optional<Choice> choose_address(const std::vector<Block>& blocks, const cloud::VSwitch& vswitch,
-                                     const AllocationLog& log, uint64_t now_s) {
+                                     const AllocationLog& log, uint64_t now_s, const Asker& asker) {
+    if (asker.address) return reserved_address(blocks, vswitch, log, asker);
     const std::set<net::Address> taken = taken_addresses(vswitch.vpc, log, now_s);
     std::optional<Choice> best;
     for (const Block& block : blocks) {
-        if (block.deleting || block.vpc != vswitch.vpc || block.vswitch != vswitch.name) continue;
+        if (block.deleting || block.vpc != vswitch.vpc || block.vswitch != vswitch.name || !block.pod_name.empty())
+            continue;
         const cloud::AddressRange range = usable(block, &vswitch);
         for (uint64_t i = 0; i < std::min(range.count, block_addresses_max); ++i) {
             const net::Address address = range.first.plus(i);
             if (best && best->address < address) break;
-            if (taken.contains(address)) continue;
+            if (taken.contains(address) || block.withheld.contains(address)) continue;
             best = Choice{block.name, address};
             break;
         }
@@ -89,12 +109,20 @@ json::Object desired_block_status(const Block& block, const cloud::VSwitch* vswi
         cooling.push_back(
             json::Object{{"address", resting.address.text()}, {"until", end_of_rest(resting.address, end, actual)}});
     }
-    const auto size = int64_t(usable(block, vswitch).count);
+    auto size = int64_t(usable(block, vswitch).count);
+    for (const net::Address& address : block.withheld) {
+        const bool is_taken = by_address.contains(address) || log.cooling().contains({block.vpc, address});
+        if (!is_taken) --size;
+    }
     const auto used = int64_t(allocations.size());
     // A block asked back gives nothing out any more: 0 tells the controller that it may end it once it is unused.
     const int64_t free = block.deleting ? 0 : std::max<int64_t>(0, size - used - int64_t(cooling.size()));
-    return json::Object{
-        {"allocations", std::move(allocations)}, {"cooling", std::move(cooling)}, {"used", used}, {"free", free}};
+    json::Object status{
+        {"allocations", std::move(allocations)}, {"cooling", std::move(cooling)}, {"used", used}, {"free", free},
+        {"observedGeneration", block.generation}};
+    // By this the controller finds the VPC's number again, should its status be lost.
+    if (!by_address.empty()) status["vni"] = int64_t(by_address.begin()->second->vni);
+    return status;
 }
 
 }  // namespace weft::agent

@@ -26,9 +26,12 @@ std::string encode(const Allocation& a) {
                                         {"block", a.block},
                                         {"vni", int64_t(a.vni)},
                                         {"address", a.address.text()},
+                                        {"ipv6", a.ipv6 ? a.ipv6->text() : ""},
                                         {"endpoint", int64_t(a.endpoint_id)},
                                         {"link", a.host_link},
-                                        {"mtu", int64_t(a.mtu)}});
+                                        {"mtu", int64_t(a.mtu)},
+                                        {"network", a.network},
+                                        {"at", int64_t(a.reserved_ms)}});
 }
 
 Result<Allocation> decode(std::string_view text) {
@@ -45,9 +48,12 @@ Result<Allocation> decode(std::string_view text) {
     a.block = string("block");
     a.vni = uint32_t(json::find_int(value, {"vni"}));
     a.address = TRY(net::Address::parse(string("address")));
+    if (const std::string ipv6 = string("ipv6"); !ipv6.empty()) a.ipv6 = TRY(net::Address::parse(ipv6));
     a.endpoint_id = uint32_t(json::find_int(value, {"endpoint"}));
     a.host_link = string("link");
     a.mtu = unsigned(json::find_int(value, {"mtu"}));
+    a.network = string("network");
+    a.reserved_ms = uint64_t(json::find_int(value, {"at"}));
     if (a.key.container_id.empty() || a.key.ifname.empty() || a.endpoint_id == 0)
         return fail(Code::invalid, "container, ifname and endpoint must be set");
     return a;
@@ -213,6 +219,14 @@ uint64_t boot_time_s() {
     timespec now{};
     ::clock_gettime(CLOCK_BOOTTIME, &now);
     return uint64_t(now.tv_sec);
+}
+
+uint64_t uptime_s(const Clock& clock) {
+    return uint64_t(std::chrono::duration_cast<std::chrono::seconds>(clock.now().time_since_epoch()).count());
+}
+
+uint64_t uptime_ms(const Clock& clock) {
+    return uint64_t(std::chrono::duration_cast<std::chrono::milliseconds>(clock.now().time_since_epoch()).count());
 }
 
 Result<std::string> boot_id() {

@@ -8,13 +8,14 @@
 //
 // A line counts once it ends with a newline; a torn last line is cut off. No fsync: the kernel keeps what a killed
 // process wrote, and after a power loss the boot id differs. compact() rewrites the file (temporary name, rename) when
-// most of it is history. Time is CLOCK_BOOTTIME seconds. Threads: the brain's. Source: design.md §6.
+// most of it is history. Time is monotonic seconds of this boot. Threads: the brain's. Source: design.md §6.
 #pragma once
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "net/address.h"
@@ -40,9 +41,12 @@ struct Allocation {
     std::string vpc, vswitch, block;  // names
     uint32_t vni = 0;
     net::Address address;
+    std::optional<net::Address> ipv6 = std::nullopt;  // as the vSwitch had it at the time: it stays for the pod's life
     uint32_t endpoint_id = 0;
     std::string host_link;
     unsigned mtu = 0;
+    std::string network;       // the CNI configuration's name; "" = written before this was noted
+    uint64_t reserved_ms = 0;  // uptime
     bool operator==(const Allocation&) const = default;
 };
 
@@ -56,7 +60,7 @@ struct Cooling {
 // What a log says, from its text alone.
 struct AllocationState {
     std::map<AttachmentKey, Allocation> allocations;
-    std::map<Cooling, uint64_t> cooling;  // until, boot time in seconds
+    std::map<Cooling, uint64_t> cooling;  // until, uptime in seconds
     size_t lines = 0;
     size_t good_bytes = 0;  // up to the last whole line
 };
@@ -89,7 +93,9 @@ private:
     AllocationState state_;
 };
 
-uint64_t boot_time_s();  // CLOCK_BOOTTIME
+uint64_t boot_time_s();                // CLOCK_BOOTTIME
+uint64_t uptime_s(const Clock& clock);  // the same for every process of one boot
+uint64_t uptime_ms(const Clock& clock);
 Result<std::string> boot_id();
 
 }  // namespace weft::agent

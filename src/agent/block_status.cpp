@@ -18,12 +18,12 @@ kube::Outcome BlockStatus::reconcile(const kube::ObjectKey& key) {
     if (!object || object->string({"spec", "node"}) != view_.node_name) return kube::Outcome::done();
     const auto block = parse_block(object->body());
     if (!block) return kube::Outcome::done();  // the controller's own object: nothing we could say helps
-    const uint64_t now_s = boot_time_s();
+    const uint64_t now_s = uptime_s(clock_);
     log_.forget_cooled(now_s);
     const auto vswitch = view_.vswitch(block->vswitch);
     const json::Object want = desired_block_status(*block, vswitch ? &*vswitch : nullptr, log_, now_s, clock_.wall(),
                                                    object->find({"status"}));
-    if (!agrees(object->find({"status"}), want)) writer_.write(key, want);
+    if (!agrees(object->find({"status"}), want)) writer_.write(key, object->uid(), want);
     // Look again when the next address has rested enough.
     uint64_t next = 0;
     for (const auto& [cooling, until] : log_.cooling())

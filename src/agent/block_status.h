@@ -10,7 +10,7 @@ namespace weft::agent {
 
 class BlockStatus {
 public:
-    BlockStatus(const View& view, AllocationLog& log, StatusWriter& writer, const Clock& clock)
+    BlockStatus(const View& view, AllocationLog& log, StatusSink& writer, const Clock& clock)
         : view_(view), log_(log), writer_(writer), clock_(clock) {}
 
     kube::Outcome reconcile(const kube::ObjectKey& block);
@@ -18,7 +18,7 @@ public:
 private:
     const View& view_;
     AllocationLog& log_;
-    StatusWriter& writer_;
+    StatusSink& writer_;
     const Clock& clock_;
 };
 

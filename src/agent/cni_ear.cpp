@@ -1,5 +1,6 @@
 #include "agent/cni_ear.h"
 
+#include <net/if.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -8,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
@@ -24,6 +26,7 @@ using protocol::cni::Reply;
 using protocol::cni::Request;
 
 constexpr int backlog = 128;
+constexpr auto sight_period = std::chrono::microseconds(300);
 
 // Bound under a temporary name, then renamed: at every instant the path is the old socket or one that listens.
 Result<Fd> listen_on(const std::string& path) {
@@ -57,6 +60,12 @@ struct Mailbox {
     std::mutex mutex;
     std::condition_variable_any arrived;
     std::optional<EndpointService::Answered> answer;
+};
+
+struct Removal {
+    std::mutex mutex;
+    std::condition_variable ended;
+    std::optional<Status> result;
 };
 
 class Listener final : public CniEar {
@@ -133,11 +142,41 @@ private:
             return std::nullopt;
         const EndpointService::Answered answered = *mailbox->answer;
         lock.unlock();
-        if (!answered.link_to_delete.empty()) {
-            if (const Status gone = disconnect_(answered.link_to_delete); !gone)
-                return Reply::error(Answer::io_failure, "delete the interface", gone.error().message);
+        if (answered.links_to_delete.empty()) return answered.reply;
+        const Status gone = take_away(answered.links_to_delete);
+        return gone ? answered.reply : Reply::error(Answer::io_failure, "delete the interface", gone.error().message);
+    }
+
+    // Links are out of sight, inside and outside, within a millisecond; the kernel's call returns only when the last reader
+    // of the old tables is through, some 15 ms later. Nobody has to wait for that: a thread of its own does.
+    Status take_away(const std::vector<std::string>& links) {
+        const auto removal = std::make_shared<Removal>();
+        {
+            const std::lock_guard lock(mutex_);
+            ++calls_;
         }
-        return answered.reply;
+        std::thread([this, links, removal] {
+            Status result;
+            for (const std::string& link : links) {  // a GC goes on with the others
+                if (Status gone = disconnect_(link); !gone) result = std::move(gone);
+            }
+            {
+                const std::lock_guard lock(removal->mutex);
+                removal->result = std::move(result);
+                removal->ended.notify_all();
+            }
+            const std::lock_guard lock(mutex_);
+            --calls_;
+            ended_.notify_all();
+        }).detach();
+        std::unique_lock lock(removal->mutex);
+        const auto is_over = [&] { return removal->result.has_value(); };
+        while (!removal->ended.wait_for(lock, sight_period, is_over)) {
+            const bool in_sight = std::any_of(links.begin(), links.end(),
+                                              [](const std::string& link) { return ::if_nametoindex(link.c_str()) != 0; });
+            if (!in_sight) return {};
+        }
+        return *removal->result;
     }
 
     Fd socket_, wake_;

@@ -1,6 +1,6 @@
 // CniEar: the agent's unix socket, where `weft-cni` asks. One thread accepts, one thread per call reads the request,
 // hands it to `ask` and waits for the answer; the slow end of a DEL (taking the link away) is done there, not in the
-// brain.
+// brain, and answered as soon as the link is out of sight in our own network namespace.
 //
 // The socket is root's, 0600, and the peer's uid is checked besides. More than calls_max at once: answered "try again".
 // Errors of listen(): from the file system. Destroying it ends all calls (their callers see no answer and try again).

@@ -1,5 +1,7 @@
 #include "agent/conntrack_sweep.h"
 
+#include <set>
+
 namespace weft::agent {
 
 bool is_expired(const abi::ct_key& key, const abi::ct_entry& entry, uint64_t now_s) {
@@ -21,7 +23,8 @@ Result<Swept> sweep(kernel::Map<abi::ct_key, abi::ct_entry>& map, uint64_t now_s
             }
         }
         ++swept.left;
-        ++swept.held[entry.owner];
+        if ((entry.flags & abi::CT_TRANSLATION_ROW) == 0) ++swept.held[entry.owner];
+        ++swept.vpc_held[entry.owner_vpc];
     }
     TRY(map.erase_all(expired));
     swept.expired = expired.size();
@@ -30,11 +33,15 @@ Result<Swept> sweep(kernel::Map<abi::ct_key, abi::ct_entry>& map, uint64_t now_s
 
 Status recount(kernel::Map<uint32_t, __s64>& held, const std::map<uint32_t, int64_t>& counted) {
     std::vector<std::pair<uint32_t, __s64>> different;
+    std::set<uint32_t> known;
     for (const auto& [owner, have] : TRY(held.all())) {
         const auto found = counted.find(owner);
         const __s64 want = found == counted.end() ? 0 : found->second;
         if (have != want) different.emplace_back(owner, want);
+        known.insert(owner);
     }
+    for (const auto& [owner, want] : counted)
+        if (!known.contains(owner)) different.emplace_back(owner, want);
     return held.put_all(different);
 }
 

@@ -1,5 +1,5 @@
 // Conntrack sweep: takes away entries that are older than their state allows, which the data plane already treats as
-// absent, and counts anew how many established rows each endpoint holds: the data plane counts as it goes, but knows
+// absent, and counts anew what each endpoint and each VPC holds: the data plane counts as it goes, but knows
 // nothing of what we take away. A thread of its own: the maps are large, and only the kernel and this sweep write them.
 // Source: bpf/abi/conntrack.h.
 #pragma once
@@ -15,7 +15,8 @@ bool is_expired(const abi::ct_key& key, const abi::ct_entry& entry, uint64_t now
 struct Swept {
     size_t expired = 0;
     size_t left = 0;
-    std::map<uint32_t, int64_t> held;  // what is left, by owner
+    std::map<uint32_t, int64_t> held;      // connections that are left, by owner
+    std::map<uint32_t, int64_t> vpc_held;  // rows that are left, by the owner's VPC
 };
 // `now_s` is CLOCK_BOOTTIME. An entry that was refreshed meanwhile is looked at again before it goes.
 Result<Swept> sweep(kernel::Map<abi::ct_key, abi::ct_entry>& map, uint64_t now_s);

@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "agent/interface_ipv6.h"
+#include "agent/routes.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/rollback.h"
@@ -60,8 +62,12 @@ void EndpointService::ask(const Request& request, Respond respond) {
         answered.reply = reply ? *reply : Reply::error(Answer::try_again, reply.error().why, "too many ADDs wait");
     } else if (request.command == protocol::cni::Command::del) {
         answered = del(request);
-    } else {
+    } else if (request.command == protocol::cni::Command::check) {
         answered.reply = check(request);
+    } else if (request.command == protocol::cni::Command::gc) {
+        answered = collect_garbage(request);
+    } else {
+        answered.reply = status();
     }
     count(request, answered.reply.answer);
     respond(std::move(answered));
@@ -142,7 +148,18 @@ std::expected<Allocation, EndpointService::NotYet> EndpointService::choose(const
     if (vswitch->vpc != vpc->name)
         return not_yet(Answer::vswitch_not_found,
                        "VSwitch " + vswitch->name + " is of VPC " + vswitch->vpc + ", not " + vpc->name);
-    const auto choice = choose_address(view_.my_blocks(), *vswitch, log_, boot_time_s());
+    if (vpc->ipv6_block && !vswitch->ipv6_given)
+        return not_yet(Answer::try_again, "VSwitch " + vswitch->name + " was given no IPv6 block yet");
+    Asker asker{request.pod_namespace, request.pod_name, std::nullopt};
+    if (const std::string_view reserved = pod->annotation(cloud::reserved_address_annotation); !reserved.empty()) {
+        const auto address = net::Address::parse(reserved);
+        if (!address) return not_yet(Answer::internal, "pod " + name + ": " + address.error().message);
+        asker.address = *address;
+    }
+    const auto choice = choose_address(view_.my_blocks(), *vswitch, log_, uptime_s(clock_), asker);
+    if (!choice && asker.address)
+        return not_yet(Answer::try_again, asker.address->text() + ", reserved for pod " + name +
+                                              ", is not lent to this node yet, or another pod still has it");
     if (!choice) return not_yet(Answer::try_again, "VSwitch " + vswitch->name + " has no free address on this node");
     const auto id = free_endpoint_id(tables_, endpoint_ids());
     if (!id) return not_yet(Answer::try_again, id.error().message);
@@ -158,9 +175,12 @@ std::expected<Allocation, EndpointService::NotYet> EndpointService::choose(const
     allocation.block = choice->block;
     allocation.vni = vpc->vni;
     allocation.address = choice->address;
+    allocation.ipv6 = cloud::ipv6_of(*vswitch, choice->address);
     allocation.endpoint_id = *id;
     allocation.host_link = kernel::new_pod_link_name();
     allocation.mtu = request.mtu != 0 ? std::min(request.mtu, node_mtu_) : node_mtu_;
+    allocation.network = request.network;
+    allocation.reserved_ms = uptime_ms(clock_);
     return allocation;
 }
 
@@ -181,7 +201,7 @@ Reply EndpointService::wire(const Allocation& allocation) {
     if (const Status opened = wiring_.open(plug); !opened) return failed("open the interface", opened.error());
     if (const Status confirmed = log_.confirm(allocation.key); !confirmed) return failed("confirm", confirmed.error());
     rollback.dismiss();
-    on_allocation_(allocation.block);
+    tell_blocks(allocation.vpc, allocation.address);
     return wired_reply(allocation);
 }
 
@@ -201,31 +221,33 @@ EndpointService::Answered EndpointService::del(const Request& request) {
     if (const Status forgotten = forget(allocation); !forgotten)
         return {Reply::error(Answer::io_failure, "release " + allocation.address.text(), forgotten.error().message),
                 {}};
-    return {{}, allocation.host_link};
+    return {{}, {allocation.host_link}};
 }
 
 Reply EndpointService::check(const Request& request) {
     const Allocation* allocation = log_.find(key_of(request));
     if (allocation == nullptr || !allocation->confirmed)
         return Reply::error(Answer::check_difference, "attachment " + key_of(request).text() + " is not known");
-    const auto socket = wiring_.inspect(plug_of(*allocation));
-    if (!socket) return Reply::error(Answer::check_difference, socket.error().message);
-    const EndpointRows want = desired_rows(endpoint_of(*allocation, *socket));
-    const EndpointRows have = actual_rows(tables_, allocation->endpoint_id);
-    const bool same = want.endpoint == have.endpoint && want.endpoints == have.endpoints && want.netns == have.netns &&
-                      want.attachments == have.attachments;
-    if (!same) return Reply::error(Answer::check_difference, "the endpoint's rows in the data plane differ");
+    if (const std::string differs = difference(*allocation); !differs.empty())
+        return Reply::error(Answer::check_difference, differs);
     return wired_reply(*allocation);
 }
 
 // Undoes everything but the link, whose removal is slow: without rows it is deaf and mute.
 Status EndpointService::forget(const Allocation& allocation) {
     TRY(remove_endpoint(tables_, allocation.endpoint_id));
-    const std::string block = allocation.block;
-    TRY(log_.release(allocation.key, boot_time_s()));
-    (void)log_.compact_if_worth_it(boot_time_s());
-    on_allocation_(block);
+    const std::string vpc = allocation.vpc;  // `allocation` may be the log's own
+    const net::Address address = allocation.address;
+    TRY(log_.release(allocation.key, uptime_s(clock_)));
+    (void)log_.compact_if_worth_it(uptime_s(clock_));
+    tell_blocks(vpc, address);
     return {};
+}
+
+// Each that holds the address: one that was split may have been lent to us in part again.
+void EndpointService::tell_blocks(const std::string& vpc, const net::Address& address) {
+    for (const Block& block : view_.my_blocks())
+        if (block.vpc == vpc && block.cidr.contains(address)) on_allocation_(block.name);
 }
 
 Plug EndpointService::plug_of(const Allocation& allocation) const {
@@ -234,22 +256,36 @@ Plug EndpointService::plug_of(const Allocation& allocation) const {
             .host_link = allocation.host_link,
             .mac = kernel::endpoint_mac(allocation.endpoint_id),
             .address = allocation.address,
+            .ipv6 = allocation.ipv6,
             .mtu = allocation.mtu};
 }
 
 Endpoint EndpointService::endpoint_of(const Allocation& allocation, const Socket& socket) const {
+    auto routing = routing_of(view_, allocation);
+    if (!routing) {  // its VPC or vSwitch is not legible now: what the data plane has stays
+        const abi::endpoint* const row = tables_.endpoint.find(allocation.endpoint_id);
+        const bool is_own = row != nullptr && row->vpc == allocation.vni;
+        routing = is_own ? PodRouting{row->route_table, (row->flags & abi::ENDPOINT_FORWARDS) != 0} : PodRouting{};
+    }
     return {.id = allocation.endpoint_id,
             .vpc = allocation.vni,
             .ifindex = socket.ifindex,
             .netns_cookie = socket.netns_cookie,
             .v4 = allocation.address,
-            .mac = kernel::endpoint_mac(allocation.endpoint_id)};
+            .v6 = allocation.ipv6,
+            .mac = kernel::endpoint_mac(allocation.endpoint_id),
+            .flags = routing->forwards ? uint32_t(abi::ENDPOINT_FORWARDS) : 0,
+            .route_table = routing->table};
 }
 
 Reply EndpointService::wired_reply(const Allocation& allocation) const {
     Reply reply;
     reply.wired = {allocation.host_link, gateway_mac().text(),      kernel::endpoint_mac(allocation.endpoint_id).text(),
                    allocation.mtu,       allocation.address.text(), gateway_address().text()};
+    if (allocation.ipv6) {
+        reply.wired.ipv6 = allocation.ipv6->text();
+        reply.wired.ipv6_gateway = gateway_ipv6().text();
+    }
     return reply;
 }
 
@@ -283,6 +319,7 @@ void EndpointService::adopt_one(const Allocation& allocation) {
 }
 
 void EndpointService::adopt() {
+    is_adopted_ = true;
     const auto allocations = log_.allocations();  // a copy: adopting may release
     for (const auto& [key, allocation] : allocations) adopt_one(allocation);
     const auto links = wiring_.host_links();
@@ -303,8 +340,8 @@ void EndpointService::collect(const std::string& tombstone_folder) {
             if (!request) {
                 // Half written: its writer failed and its runtime calls DEL again.
                 log::warning("tombstone not legible", {{"file", path}, {"error", request.error().message}});
-            } else if (const Answered answered = del(*request); !answered.link_to_delete.empty()) {
-                (void)wiring_.disconnect(answered.link_to_delete);
+            } else {
+                for (const std::string& link : del(*request).links_to_delete) (void)wiring_.disconnect(link);
             }
             ::unlink(path.c_str());
         }

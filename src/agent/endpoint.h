@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "agent/allocation_log.h"
 #include "agent/endpoint_rows.h"
@@ -29,7 +30,8 @@ public:
 
     struct Answered {
         protocol::cni::Reply reply;
-        std::string link_to_delete;  // slow (an RCU grace period): the caller does it before it passes the reply on
+        // Slow (an RCU grace period): the caller does it before it passes the reply on.
+        std::vector<std::string> links_to_delete;
     };
     using Respond = std::function<void(Answered)>;
 
@@ -66,12 +68,17 @@ private:
     std::optional<protocol::cni::Reply> existing(const protocol::cni::Request& request);
     Answered del(const protocol::cni::Request& request);
     protocol::cni::Reply check(const protocol::cni::Request& request);
+    // endpoint_care.cpp
+    protocol::cni::Reply status();
+    Answered collect_garbage(const protocol::cni::Request& request);
+    std::string difference(const Allocation& allocation) const;  // of links and rows from what they should be; "" = none
 
     Plug plug_of(const Allocation& allocation) const;
     Endpoint endpoint_of(const Allocation& allocation, const Socket& socket) const;
     protocol::cni::Reply wired_reply(const Allocation& allocation) const;
     Status forget(const Allocation& allocation);  // rows and log; not the link
     void adopt_one(const Allocation& allocation);
+    void tell_blocks(const std::string& vpc, const net::Address& address);
 
     const View& view_;
     Tables& tables_;
@@ -81,6 +88,7 @@ private:
     const Clock& clock_;
     std::function<void(const std::string&)> on_allocation_;
     std::list<Waiting> waiting_;
+    bool is_adopted_ = false;
 };
 
 }  // namespace weft::agent

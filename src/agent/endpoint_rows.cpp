@@ -1,6 +1,7 @@
 #include "agent/endpoint_rows.h"
 
 #include "base/delta.h"
+#include "kernel/short_ipv6.h"
 
 namespace weft::agent {
 namespace {
@@ -21,11 +22,16 @@ EndpointRows desired_rows(const Endpoint& endpoint) {
     row.vpc = endpoint.vpc;
     row.ifindex = endpoint.ifindex;
     row.flags = endpoint.flags;
-    row.route_table = endpoint.vpc;
+    row.route_table = endpoint.route_table != 0 ? endpoint.route_table : endpoint.vpc;
     std::memcpy(row.mac, endpoint.mac.bytes.data(), sizeof(row.mac));
     if (!endpoint.v4.is_unspecified()) {
         row.v4 = abi::to_abi(endpoint.v4);
         rows.endpoints.emplace(abi::endpoint_key_of(endpoint.vpc, endpoint.v4), endpoint.id);
+    }
+    if (endpoint.v6) {
+        row.v6 = abi::to_abi(*endpoint.v6);
+        rows.endpoints.emplace(abi::endpoint_key_of(endpoint.vpc, *endpoint.v6), endpoint.id);
+        rows.endpoints.emplace(abi::short_key_of(endpoint.vpc, *endpoint.v6), endpoint.id);
     }
     for (const net::Address& address : endpoint.local_addresses)
         rows.endpoints.emplace(abi::endpoint_key_of(endpoint.vpc, address), endpoint.id);

@@ -7,6 +7,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -21,9 +22,11 @@ struct Endpoint {
     uint32_t ifindex = 0;  // the node's side
     uint64_t netns_cookie = 0;
     net::Address v4;                            // its own
+    std::optional<net::Address> v6 = std::nullopt;
     std::vector<net::Address> local_addresses;  // more that it answers for
     net::Mac mac;                               // its own side
     uint32_t flags = 0;                         // abi::endpoint_flags
+    uint32_t route_table = 0;                   // 0: its VPC's system table
 };
 
 struct EndpointRows {

@@ -2,12 +2,8 @@
 // (links, maps, the log file) as it is; a new agent adopts it. Seeds are printed; the same seed gives the same run.
 #include <unistd.h>
 
-#include <fstream>
-
-#include "agent/endpoint.h"
+#include "agent/sim_node.h"
 #include "base/rng.h"
-#include "kernel/bpf_map_fake.h"
-#include "kube/fake_client.h"
 
 namespace weft::agent {
 namespace {
@@ -16,118 +12,6 @@ using protocol::cni::Answer;
 using protocol::cni::Command;
 using protocol::cni::Reply;
 using protocol::cni::Request;
-
-// Counts steps and stops the world at one of them. `on_death` runs once, at that moment.
-struct Fate {
-    uint64_t steps_left = UINT64_MAX;
-    bool is_dead = false;
-    std::function<void()> on_death;
-
-    // True: this step does not happen any more.
-    bool step() {
-        if (is_dead) return true;
-        if (steps_left-- > 0) return false;
-        is_dead = true;
-        if (on_death) on_death();
-        return true;
-    }
-};
-
-const Error death{Code::io, "the agent is dead"};
-
-template <class K, class V>
-class MortalMap final : public kernel::Map<K, V> {
-public:
-    using Entry = typename kernel::Map<K, V>::Entry;
-    MortalMap(Fate& fate, std::map<K, V>& rows) : fate_(fate), rows_(rows) {}
-
-    Result<std::optional<V>> lookup(const K& key) const override {
-        const auto found = rows_.find(key);
-        return found == rows_.end() ? std::nullopt : std::optional<V>(found->second);
-    }
-
-    Status put_all(std::span<const Entry> entries) override {
-        for (const auto& [key, value] : entries) {
-            if (fate_.step()) return fail(death);
-            rows_.insert_or_assign(key, value);
-        }
-        return {};
-    }
-
-    Status erase_all(std::span<const K> keys) override {
-        for (const K& key : keys) {
-            if (fate_.step()) return fail(death);
-            rows_.erase(key);
-        }
-        return {};
-    }
-
-    Result<std::map<K, V>> all() const override { return rows_; }
-
-private:
-    Fate& fate_;
-    std::map<K, V>& rows_;
-};
-
-struct FakeLink {
-    Plug plug;
-    uint32_t ifindex = 0;
-    bool is_open = false;
-};
-
-class FakeWiring final : public Wiring {
-public:
-    explicit FakeWiring(Fate& fate, std::map<std::string, FakeLink>& links) : fate_(fate), links_(links) {}
-
-    Result<Socket> connect(const Plug& plug) override {
-        if (fate_.step()) return fail(death);
-        for (const auto& [name, link] : links_)
-            if (link.plug.netns == plug.netns && link.plug.ifname == plug.ifname)
-                return fail(Code::already_exists, plug.ifname);
-        const auto ifindex = uint32_t(100 + std::hash<std::string>()(plug.host_link) % 1000000);
-        links_[plug.host_link] = {plug, ifindex, false};
-        if (fate_.step()) return fail(death);
-        return Socket{ifindex, cookie(plug)};
-    }
-
-    Status open(const Plug& plug) override {
-        if (fate_.step()) return fail(death);
-        const auto found = links_.find(plug.host_link);
-        if (found == links_.end()) return fail(Code::not_found, plug.host_link);
-        found->second.is_open = true;
-        if (fate_.step()) return fail(death);
-        return {};
-    }
-
-    Result<Socket> inspect(const Plug& plug) override {
-        const auto found = links_.find(plug.host_link);
-        if (found == links_.end()) return fail(Code::not_found, plug.host_link);
-        if (!found->second.is_open) return fail(Code::conflict, "down");
-        return Socket{found->second.ifindex, cookie(plug)};
-    }
-
-    Status disconnect(const std::string& host_link) override {
-        if (fate_.step()) return fail(death);
-        links_.erase(host_link);
-        return {};
-    }
-
-    Result<std::vector<std::string>> host_links() override {
-        std::vector<std::string> names;
-        for (const auto& [name, link] : links_) names.push_back(name);
-        return names;
-    }
-
-    Result<Socket> ensure_host(const HostPlug&) override { return Socket{}; }
-    Status ensure_service_netns(const std::string&, const std::vector<net::Address>&) override { return {}; }
-    Status remove_netns(const std::string&) override { return {}; }
-
-private:
-    static uint64_t cookie(const Plug& plug) { return 1 + std::hash<std::string>()(plug.netns); }
-
-    Fate& fate_;
-    std::map<std::string, FakeLink>& links_;
-};
 
 constexpr std::string_view objects = R"(
 apiVersion: weft.dev/v1
@@ -153,46 +37,26 @@ metadata: {name: default}
 
 constexpr int pods = 6;
 
-class World {
+struct Api {
+    Api() { api.seed(objects); }
+
+    FakeClock clock;
+    kube::FakeClient api;
+};
+
+class World : private Api, public sim::SimNode {
 public:
-    World() : log_path_("/tmp/weft-agent-sim-" + std::to_string(getpid())) {
-        api.seed(objects);
+    World() : SimNode(Api::api, Api::clock, "n1", "/tmp/weft-agent-sim-" + std::to_string(getpid())) {
         for (int i = 0; i < pods; ++i) seed_pod(i);
-        start();
+        brain->run_until_idle();
     }
 
-    ~World() { ::unlink(log_path_.c_str()); }
+    using Api::api;
+    using Api::clock;
 
     void seed_pod(int i) {
         api.seed("apiVersion: v1\nkind: Pod\nmetadata: {name: p" + std::to_string(i) + ", namespace: default, uid: u" +
                  std::to_string(i) + ", annotations: {weft.dev/vswitch: vsw-a}}\nspec: {nodeName: n1}\n");
-    }
-
-    void start() {
-        service.reset();
-        fate = Fate{};
-        maps = kernel::fake_node_maps();
-        maps.endpoint = std::make_unique<MortalMap<__u32, abi::endpoint>>(fate, endpoint_rows);
-        maps.endpoints = std::make_unique<MortalMap<abi::endpoint_key, __u32>>(fate, address_rows);
-        maps.netns = std::make_unique<MortalMap<__u64, __u32>>(fate, netns_rows);
-        maps.attachments = std::make_unique<MortalMap<__u32, __u32>>(fate, attachment_rows);
-        tables = std::make_unique<Tables>(maps);
-        MUST(tables->load());
-        log.emplace(MUST(AllocationLog::open(log_path_, "boot")));
-        wiring = std::make_unique<FakeWiring>(fate, links);
-        brain = kube::Brain::create(api, clock);
-        view = std::make_unique<View>(*brain, "n1");
-        service =
-            std::make_unique<EndpointService>(*view, *tables, *log, *wiring, 1450, clock, [](const std::string&) {});
-        brain->run_until_idle();
-        service->adopt();
-        service->collect("/nowhere");
-        fate.on_death = [this] { log_at_death_ = MUST(read_file(log_path_)); };
-    }
-
-    void restart() {
-        if (fate.is_dead) std::ofstream(log_path_, std::ios::trunc | std::ios::binary) << log_at_death_;
-        start();
     }
 
     Request request(Command command, int pod, int life = 0) const {
@@ -205,15 +69,6 @@ public:
                 name,
                 "u" + std::to_string(pod),
                 0};
-    }
-
-    std::optional<Reply> call(const Request& request) {
-        std::optional<Reply> reply;
-        service->ask(request, [&](EndpointService::Answered answered) {
-            reply = answered.reply;
-            if (!answered.link_to_delete.empty()) (void)wiring->disconnect(answered.link_to_delete);
-        });
-        return reply;
     }
 
     // Every attachment is whole, and there is nothing else.
@@ -231,26 +86,6 @@ public:
             ASSERT_EQ(links.at(allocation.host_link).plug.address, allocation.address) << when;
         }
     }
-
-    kube::FakeClient api;
-    FakeClock clock;
-    Fate fate;
-    std::map<std::string, FakeLink> links;
-    std::map<__u32, abi::endpoint> endpoint_rows;
-    std::map<abi::endpoint_key, __u32> address_rows;
-    std::map<__u64, __u32> netns_rows;
-    std::map<__u32, __u32> attachment_rows;
-    kernel::NodeMaps maps;
-    std::unique_ptr<Tables> tables;
-    std::optional<AllocationLog> log;
-    std::unique_ptr<FakeWiring> wiring;
-    std::unique_ptr<kube::Brain> brain;
-    std::unique_ptr<View> view;
-    std::unique_ptr<EndpointService> service;
-
-private:
-    std::string log_path_;
-    std::string log_at_death_;
 };
 
 TEST(EndpointSim, an_ADD_killed_at_any_step_leaves_a_whole_attachment_or_none) {
@@ -404,6 +239,85 @@ TEST(EndpointSim, word_of_a_DEL_without_an_agent_is_obeyed) {
     EXPECT_FALSE(read_file(folder + "/half").has_value());
     world.check("after the tombstone");
     MUST(remove_tree(folder));
+}
+
+// CNI-44
+TEST(EndpointSim, CNI_44_GC_releases_what_is_not_listed_and_of_this_network) {
+    World world;
+    for (int pod = 0; pod < 4; ++pod) {
+        Request add = world.request(Command::add, pod);
+        add.network = pod == 3 ? "other" : "weft";
+        ASSERT_EQ(world.call(add)->answer, Answer::ok);
+    }
+    world.clock.advance(std::chrono::seconds(1));
+    Request gc{Command::gc};
+    gc.network = "weft";
+    gc.valid = {{"p0-0", "eth0"}, {"p1-0", "eth1"}};
+    gc.started_ms = uptime_ms(world.clock);
+    EXPECT_EQ(world.call(gc)->answer, Answer::ok);
+    EXPECT_EQ(world.log->allocations().size(), 2u) << "the listed one and the other network's";
+    EXPECT_NE(world.log->find({"p0-0", "eth0"}), nullptr);
+    EXPECT_NE(world.log->find({"p3-0", "eth0"}), nullptr);
+    world.check("after GC");
+    gc.valid.clear();
+    EXPECT_EQ(world.call(gc)->answer, Answer::ok);
+    EXPECT_EQ(world.log->allocations().size(), 1u) << "an empty list: all of this network go";
+}
+
+// CNI-46
+TEST(EndpointSim, CNI_46_GC_leaves_alone_what_is_younger_than_itself) {
+    World world;
+    Request gc{Command::gc};
+    gc.network = "weft";
+    gc.started_ms = uptime_ms(world.clock);
+    Request add = world.request(Command::add, 0);
+    add.network = "weft";
+    ASSERT_EQ(world.call(add)->answer, Answer::ok);
+    EXPECT_EQ(world.call(gc)->answer, Answer::ok);
+    EXPECT_EQ(world.log->allocations().size(), 1u);
+    world.restart();  // its age is in the log
+    EXPECT_EQ(world.call(gc)->answer, Answer::ok);
+    EXPECT_EQ(world.log->allocations().size(), 1u);
+}
+
+TEST(EndpointSim, a_GC_killed_at_any_step_is_finished_by_the_next_one) {
+    for (uint64_t step = 0; step < 20; ++step) {
+        World world;
+        for (int pod = 0; pod < 3; ++pod) ASSERT_EQ(world.call(world.request(Command::add, pod))->answer, Answer::ok);
+        world.clock.advance(std::chrono::seconds(1));
+        Request gc{Command::gc};
+        gc.valid = {{"p1-0", "eth0"}};
+        gc.started_ms = uptime_ms(world.clock);
+        world.fate.steps_left = step;
+        (void)world.call(gc);
+        world.restart();
+        EXPECT_EQ(world.call(gc)->answer, Answer::ok);
+        world.check("GC killed at step " + std::to_string(step));
+        EXPECT_EQ(world.log->allocations().size(), 1u);
+    }
+}
+
+// CNI-43
+TEST(EndpointSim, CNI_43_STATUS_tells_whether_an_ADD_can_work_and_whether_a_pod_is_cut_off) {
+    World world;
+    const Request status{Command::status};
+    EXPECT_EQ(world.call(status)->answer, Answer::ok);
+    ASSERT_EQ(world.call(world.request(Command::add, 0))->answer, Answer::ok);
+    EXPECT_EQ(world.call(status)->answer, Answer::ok);
+    world.links.begin()->second.is_open = false;
+    const auto cut = world.call(status);
+    EXPECT_EQ(int(cut->answer), 51);
+    EXPECT_NE(cut->details.find("default/p0"), std::string::npos) << cut->details;
+    world.restart();
+    EXPECT_EQ(world.call(status)->answer, Answer::ok) << "repaired";
+
+    // No address anywhere: the block goes, and the vSwitch is dry.
+    (void)world.api.remove(kube::address_blocks, {"", "block"});
+    auto vswitch = MUST(world.api.get(kube::vswitches, {"", "vsw-a"}));
+    vswitch.set({"status", "availableIPCount"}, 0);
+    MUST(world.api.update_status(kube::vswitches, vswitch));
+    world.brain->run_until_idle();
+    EXPECT_EQ(int(world.call(status)->answer), 50);
 }
 
 }  // namespace

@@ -17,8 +17,10 @@ namespace weft::agent {
 struct Uplink {
     uint32_t ifindex = 0;
     net::Address address;
+    std::optional<net::Address> ipv6 = std::nullopt;  // where the underlay has IPv6 too
     net::Mac mac;
     unsigned mtu = 0;
+    uint32_t tunnel_ifindex = 0;  // the VXLAN device (agent/overlay.h)
 };
 
 inline constexpr unsigned tunnel_overhead =
@@ -27,8 +29,11 @@ inline constexpr unsigned tunnel_overhead =
 // Reads the uplink of the calling thread's namespace. not_found: no such link, or it has no IPv4 address yet.
 Result<Uplink> find_uplink(const std::string& name);
 
+// Does one of them have addresses of this family? Without any, no interface of ours has IPv6.
+bool has_ipv6(const cloud::Vpc& vpc);
+
 abi::node desired_node(const Uplink& uplink, uint32_t host_endpoint);
-// Every VPC's blocks (replies of the API server go to all of them) and the default VPC's Service CIDR; sorted, each
+// Every VPC's blocks (replies of the API server go to all of them) and the default VPC's Service CIDRs; sorted, each
 // once.
 std::vector<net::Prefix> desired_host_prefixes(const std::vector<cloud::Vpc>& vpcs);
 

@@ -4,9 +4,13 @@
 #include <mutex>
 #include <thread>
 
+#include "agent/announcing.h"
 #include "agent/cni_ear.h"
 #include "agent/conntrack_sweep.h"
+#include "agent/health_ports.h"
+#include "agent/overlay.h"
 #include "agent/reconcilers.h"
+#include "agent/self.h"
 #include "agent/tables.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -15,6 +19,7 @@
 #include "kernel/cgroup.h"
 #include "kernel/cgroup_link.h"
 #include "kernel/tc.h"
+#include "protocol/conflist.h"
 
 namespace weft::agent {
 namespace {
@@ -34,10 +39,13 @@ Result<kernel::BpfObject> install_data_plane(const Options& options) {
     return object;
 }
 
-Status attach_uplink(const Uplink& uplink, const kernel::BpfObject& object) {
+Status attach_wire(const Uplink& uplink, const kernel::BpfObject& object) {
     kernel::Netlink netlink = TRY(kernel::Netlink::open());
     TRY_IN("attach uplink_ingress", kernel::attach_filter(netlink, int(uplink.ifindex), kernel::Direction::ingress,
                                                           object.program(kernel::ProgramName::uplink_ingress)));
+    TRY_IN("attach tunnel_ingress",
+           kernel::attach_filter(netlink, int(uplink.tunnel_ifindex), kernel::Direction::ingress,
+                                 object.program(kernel::ProgramName::tunnel_ingress)));
     return {};
 }
 
@@ -81,10 +89,23 @@ void sweep_until(std::stop_token stop, kernel::NodeMaps& maps) {
                 .set(int64_t(swept->left));
             metrics::counter("weft_conntrack_expired_total", {{"map", name}}, "Entries swept.").add(swept->expired);
             if (map != maps.ct_established.get()) continue;
-            if (const Status counted = recount(*maps.ct_held, swept->held); !counted)
+            Status counted = recount(*maps.ct_held, swept->held);
+            if (counted) counted = recount(*maps.ct_vpc_held, swept->vpc_held);
+            if (!counted)
                 log::warning("conntrack quotas", {{"error", counted.error().message}});
         }
     }
+}
+
+// CNI-50: from now on a runtime that looks for a network finds us.
+void install_configuration(const Options& options) {
+    const std::string folder = options.cni_folder.empty()
+                                   ? options.instance.node_run_dir(options.node) + "/cni"
+                                   : options.cni_folder;
+    const Status installed = protocol::cni::install_conflist(folder, options.instance.agent_socket(options.node));
+    if (!installed) log::error("CNI configuration", {{"folder", folder}, {"error", installed.error().message}});
+    if (const std::string other = protocol::cni::conflist_in_front(folder); !other.empty())
+        log::warning("another CNI configuration comes before ours", {{"folder", folder}, {"file", other}});
 }
 
 Result<AllocationLog> open_log(const Options& options) {
@@ -99,7 +120,8 @@ Status run(const Options& options, kube::Client& client, std::stop_token stop) {
     metrics::counter("weft_netlink_changes_total");
     const Instance& instance = options.instance;
     TRY(make_directories(instance.node_run_dir(options.node), 0700));
-    const Uplink uplink = TRY(find_uplink(options.uplink));
+    Uplink uplink = TRY(find_uplink(options.uplink));
+    uplink.tunnel_ifindex = TRY_IN("tunnel", ensure_tunnel(uplink));
     const auto object = std::make_shared<kernel::BpfObject>(TRY(install_data_plane(options)));
     Tables tables(object->maps());
     TRY_IN("read maps", tables.load());
@@ -108,8 +130,19 @@ Status run(const Options& options, kube::Client& client, std::stop_token stop) {
 
     const auto brain = kube::Brain::create(client);
     Reconcilers reconcilers(*brain, instance, options.node, uplink, tables, log, *wiring);
+    reconcilers.on_ready([&options] { install_configuration(options); });
+    const auto wire = TRY(kernel::ArpWire::open(options.uplink, uplink.ifindex, uplink.mac, uplink.address));
+    Announcer announcer(options.node, uplink.mac, tables, *wire);
+    add_announcing(*brain, reconcilers.view(), announcer);
+    count_pods(*brain, reconcilers.view());
+    Overlay overlay(reconcilers.view(), brain->watch(kube::nodes), tables, uplink.mtu);
+    add_overlay(*brain, reconcilers.view(), overlay);
+    HealthPorts health_ports(
+        uplink.address, [&] { return reconcilers.is_ready(); },
+        [&](const kube::ObjectKey& key, std::string_view message) { reconcilers.complain(key, "FailedToStartServiceHealthcheck", message); });
+    add_health_ports(*brain, reconcilers.view(), health_ports);
     TRY(reconcilers.host().put_node_row());
-    TRY(attach_uplink(uplink, *object));
+    TRY(attach_wire(uplink, *object));
     show_drops(object);
 
     const auto ear = TRY(CniEar::listen(
@@ -125,8 +158,16 @@ Status run(const Options& options, kube::Client& client, std::stop_token stop) {
         }));
     std::jthread sweeper([&](std::stop_token sweep_stop) { sweep_until(sweep_stop, object->maps()); });
     log::info("agent runs", {{"uplink", options.uplink}, {"address", uplink.address.text()}});
-    brain->run(stop);
-    return {};
+    // A node whose uplink changed is another node to everything above: begin anew, which leaves all connections alone.
+    std::stop_source work;
+    const std::stop_callback forward(stop, [&work] { work.request_stop(); });
+    brain->every(uplink_check_period, [&] {
+        if (has_changed(options.uplink, uplink)) work.request_stop();
+    });
+    const std::shared_ptr<void> shown = show_node(uplink, *brain);
+    brain->run(work.get_token());
+    if (stop.stop_requested()) return {};
+    return fail(Code::unavailable, "the uplink has changed: starting again");
 }
 
 Status run(const Options& options, std::stop_token stop) {

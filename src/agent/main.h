@@ -19,6 +19,7 @@ struct Options {
     std::string node;
     std::string uplink = "eth0";
     kube::Endpoint api;
+    std::string cni_folder;  // where 05-weft.conflist is put once an ADD can work; "" = in the node's run folder
 };
 
 // Returns when stopped, leaving everything in the kernel as it is.

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "cloud/annotations.h"
 
 namespace weft::agent {
 namespace {
@@ -9,6 +10,7 @@ namespace {
 constexpr Duration status_retry = std::chrono::seconds(1);
 constexpr Duration collect_period = std::chrono::seconds(10);
 const kube::ObjectKey the_host{"", "host"};
+const kube::ObjectKey the_endpoints{"", "endpoints"};
 const kube::ObjectKey the_waiting{"", "waiting"};
 const kube::ObjectKey kubernetes_service{"default", "kubernetes"};
 constexpr std::string_view service_name_label = "kubernetes.io/service-name";
@@ -17,18 +19,29 @@ kube::ObjectKey key_of(const kube::ObjectPtr& before, const kube::ObjectPtr& aft
     return (after ? after : before)->key();
 }
 
+std::string_view zone_of(const kube::ObjectPtr& node) { return node ? node->label(cloud::zone_label) : ""; }
+
+bool is_same(const kube::Object& before, const kube::Object& after, json::Path path) {
+    const json::Value* const a = before.find(path);
+    const json::Value* const b = after.find(path);
+    return (a == nullptr && b == nullptr) || (a != nullptr && b != nullptr && *a == *b);
+}
+
 // Of a VPC, what Services and hosts depend on; its counters change more often.
 bool is_same_network(const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
     if (!before || !after) return false;
-    const auto same = [&](json::Path path) {
-        const json::Value* a = before->find(path);
-        const json::Value* b = after->find(path);
-        return (a == nullptr && b == nullptr) || (a != nullptr && b != nullptr && *a == *b);
-    };
-    return same({"spec"}) && same({"status", "vni"});
+    return is_same(*before, *after, {"spec"}) && is_same(*before, *after, {"status", "vni"}) &&
+           is_same(*before, *after, {"status", "cidrBlocks"});
 }
 
 }  // namespace
+
+// Those that carry nodePorts.
+static std::vector<net::Address> addresses_of(const Uplink& uplink) {
+    std::vector<net::Address> addresses{uplink.address};
+    if (uplink.ipv6) addresses.push_back(*uplink.ipv6);
+    return addresses;
+}
 
 Reconcilers::Reconcilers(kube::Brain& brain, const Instance& instance, const std::string& node, const Uplink& uplink,
                          Tables& tables, AllocationLog& log, Wiring& wiring)
@@ -42,7 +55,8 @@ Reconcilers::Reconcilers(kube::Brain& brain, const Instance& instance, const std
       host_(view_, tables, wiring, uplink, [this] { return endpoints_.endpoint_ids(); }),
       vpcs_(view_, tables, wiring, instance, uplink.mtu - tunnel_overhead,
             [this] { return endpoints_.endpoint_ids(); }),
-      services_(view_, tables, {uplink.address}, [this](const kube::ObjectKey& key) { service_queue_->add(key); }),
+      routes_(view_, tables, log),
+      services_(view_, tables, addresses_of(uplink), [this](const kube::ObjectKey& key) { service_queue_->add(key); }),
       writer_(brain.client(),
               [this](const kube::ObjectKey& block) {
                   brain_.post([this, block] { block_queue_->add_after(block, status_retry); });
@@ -55,7 +69,12 @@ Reconcilers::Reconcilers(kube::Brain& brain, const Instance& instance, const std
     block_queue_ =
         &brain.add_reconciler("blocks", [this](const kube::ObjectKey& key) { return blocks_.reconcile(key); });
     waiting_queue_ = &brain.add_reconciler("cni", [this](const kube::ObjectKey&) { return answer_waiting(); });
+    route_queue_ =
+        &brain.add_reconciler("routes", [this](const kube::ObjectKey& vpc) { return routes_.reconcile(vpc); });
+    follow_queue_ = &brain.add_reconciler(
+        "endpoint_routes", [this](const kube::ObjectKey&) { return kube::Outcome::from(routes_.follow()); });
     listen_to_changes();
+    listen_to_routes();
     brain.on_synced([this] { adopt(); });
     brain.every(collect_period, [this] { endpoints_.collect(tombstones_); });
 }
@@ -73,7 +92,8 @@ void Reconcilers::listen_to_changes() {
         host_queue_->add(the_host);
         look_at_services("");
     });
-    brain_.on_change(view_.nodes, [this](const kube::ObjectPtr&, const kube::ObjectPtr&) {
+    brain_.on_change(view_.nodes, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        if (zone_of(before) != zone_of(after)) look_at_services("");
         host_queue_->add(the_host);
         view_.vpcs.for_each([this](const kube::ObjectPtr& vpc) { vpc_queue_->add(vpc->key()); });
         service_queue_->add(kubernetes_service);
@@ -96,6 +116,36 @@ void Reconcilers::listen_to_changes() {
     });
 }
 
+void Reconcilers::listen_to_routes() {
+    const auto follow = [this] { follow_queue_->add(the_endpoints); };
+    brain_.on_change(view_.vpcs, [this, follow](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        route_queue_->add(key_of(before, after));
+        if (!is_same_network(before, after)) follow();
+    });
+    brain_.on_change(view_.vswitches, [this, follow](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        if (before && after && is_same(*before, *after, {"spec"}) &&
+            is_same(*before, *after, {"status", "conditions"}) &&
+            is_same(*before, *after, {"status", "ipv6CidrBlock"}))
+            return;  // its counts
+        route_queue_->add({"", std::string((after ? after : before)->string({"spec", "vpc"}))});
+        follow();
+    });
+    brain_.on_change(view_.route_tables, [this, follow](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        route_queue_->add({"", std::string((after ? after : before)->string({"spec", "vpc"}))});
+        follow();
+    });
+    brain_.on_change(view_.pods, [follow](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        const std::string_view had = before ? before->annotation(cloud::allow_forwarding) : "";
+        const std::string_view has = after ? after->annotation(cloud::allow_forwarding) : "";
+        if (had != has) follow();
+    });
+    brain_.on_change(view_.namespaces, [follow](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        const std::string_view had = before ? before->label(cloud::allow_forwarding) : "";
+        const std::string_view has = after ? after->label(cloud::allow_forwarding) : "";
+        if (had != has) follow();
+    });
+}
+
 void Reconcilers::look_at_services(std::string_view ns) {
     const auto look = [this](const kube::ObjectPtr& service) { service_queue_->add(service->key()); };
     if (ns.empty()) view_.services.for_each(look);
@@ -109,12 +159,18 @@ void Reconcilers::adopt() {
     endpoints_.adopt();
     endpoints_.collect(tombstones_);
     host_.reconcile();
-    view_.vpcs.for_each([this](const kube::ObjectPtr& vpc) { vpcs_.reconcile(vpc->key()); });
+    view_.vpcs.for_each([this](const kube::ObjectPtr& vpc) {
+        vpcs_.reconcile(vpc->key());
+        routes_.reconcile(vpc->key());
+    });
+    if (const Status adopted = routes_.adopt(); !adopted)
+        log::error("adopt routes", {{"error", adopted.error().message}});
     if (const Status adopted = vpcs_.adopt(); !adopted) log::error("adopt VPCs", {{"error", adopted.error().message}});
     if (const Status adopted = services_.adopt(); !adopted)
         log::error("adopt Services", {{"error", adopted.error().message}});
     remove_orphan_endpoints();
     is_adopted_.store(true, std::memory_order_release);
+    if (on_ready_) on_ready_();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(brain_.clock().now() - started);
     log::info("data plane agrees with the API", {{"endpoints", tables_.endpoint.rows().size()},
                                                  {"frontends", tables_.frontends.rows().size()},
@@ -146,6 +202,10 @@ kube::Outcome Reconcilers::reconcile_service(const kube::ObjectKey& key) {
     static metrics::Gauge& frontends = metrics::gauge("weft_frontends", {}, "Frontend rows programmed on this node.");
     frontends.set(int64_t(tables_.frontends.rows().size()));
     return outcome;
+}
+
+void Reconcilers::complain(const kube::ObjectKey& service, std::string_view reason, std::string_view message) {
+    if (const kube::ObjectPtr object = view_.services.get(service)) events_.warning(*object, reason, message);
 }
 
 kube::Outcome Reconcilers::answer_waiting() {

@@ -2,7 +2,8 @@
 // order of the first look after a start. The kernel stands behind Tables and Wiring, so a test runs all of it with
 // fakes.
 //
-//   VPC           → its routes and service endpoint, the host's routes, Services of its namespaces
+//   VPC           → its service endpoint, the host's routes, Services of its namespaces
+//   VPC, VSwitch, RouteTable → the VPC's routes; and with Pod, Namespace: which table each endpoint uses
 //   Node          → host endpoint, service endpoints, default/kubernetes
 //   Service, EndpointSlice, Namespace → the Service's frontends
 //   AddressBlock, allocations         → the block's status
@@ -11,12 +12,14 @@
 // Threads: the brain's, but for ask(), is_ready(). Source: design.md §9; style.md 2.8.
 #pragma once
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "agent/block_status.h"
 #include "agent/endpoint.h"
 #include "agent/host.h"
+#include "agent/routes.h"
 #include "agent/services.h"
 #include "agent/status_writer.h"
 #include "agent/tables.h"
@@ -35,14 +38,18 @@ public:
                 Tables& tables, AllocationLog& log, Wiring& wiring);
 
     Host& host() { return host_; }
+    const View& view() const { return view_; }
+    void complain(const kube::ObjectKey& service, std::string_view reason, std::string_view message);  // as its Event
 
     void ask(const protocol::cni::Request& request, EndpointService::Respond respond);  // any thread
+    void on_ready(std::function<void()> work) { on_ready_ = std::move(work); }  // before the brain runs
     bool is_ready() const { return is_adopted_.load(std::memory_order_acquire); }       // any thread
 
 private:
     void listen_to_changes();
     void adopt();
     void remove_orphan_endpoints();
+    void listen_to_routes();
     void look_at_services(std::string_view ns);  // "" = of every namespace
     kube::Outcome reconcile_service(const kube::ObjectKey& key);
     kube::Outcome answer_waiting();
@@ -55,10 +62,13 @@ private:
     EndpointService endpoints_;
     Host host_;
     Vpcs vpcs_;
+    Routes routes_;
     Services services_;
     StatusWriter writer_;
     BlockStatus blocks_;
-    kube::Brain::Queue *host_queue_, *vpc_queue_, *service_queue_, *block_queue_, *waiting_queue_;
+    kube::Brain::Queue *host_queue_, *vpc_queue_, *service_queue_, *block_queue_, *waiting_queue_,
+        *route_queue_, *follow_queue_;
+    std::function<void()> on_ready_;
     std::atomic<bool> is_adopted_{false};
 };
 

@@ -23,6 +23,8 @@ struct Target {
     bool ready = false;
     bool serves_while_terminating = false;
     bool is_here = false;
+    bool has_node_hint = false, has_zone_hint = false;
+    bool hinted_to_node = false, hinted_to_zone = false;  // to this one
 };
 
 using Targets = std::map<std::pair<net::Address, uint16_t>, Target>;
@@ -59,26 +61,48 @@ std::optional<uint16_t> target_port(const kube::Object& slice, const Port& port)
     return std::nullopt;
 }
 
-Target target_of(const json::Value& endpoint, std::string_view node_name) {
+struct Hint {
+    bool given = false;
+    bool names_us = false;
+};
+
+Hint hint_of(const json::Value& endpoint, std::string_view list, std::string_view us) {
+    const json::Array* const places = json::find_array(endpoint, {"hints", list});
+    if (places == nullptr) return {};
+    Hint hint{!places->empty(), false};
+    for (const json::Value& place : *places)
+        hint.names_us = hint.names_us || (!us.empty() && json::find_string(place, {"name"}) == us);
+    return hint;
+}
+
+Target target_of(const json::Value& endpoint, const NodeSide& node) {
     const bool ready = json::find_bool(endpoint, {"conditions", "ready"}, true);
     const bool serving = json::find_bool(endpoint, {"conditions", "serving"}, ready);
     const bool terminating = json::find_bool(endpoint, {"conditions", "terminating"}, false);
-    return {ready, serving && terminating, json::find_string(endpoint, {"nodeName"}) == node_name};
+    const Hint node_hint = hint_of(endpoint, "forNodes", node.name);
+    const Hint zone_hint = hint_of(endpoint, "forZones", node.zone);
+    return {.ready = ready,
+            .serves_while_terminating = serving && terminating,
+            .is_here = json::find_string(endpoint, {"nodeName"}) == node.name,
+            .has_node_hint = node_hint.given,
+            .has_zone_hint = zone_hint.given,
+            .hinted_to_node = node_hint.names_us,
+            .hinted_to_zone = zone_hint.names_us};
 }
 
 // The union of all slices; the same address and port twice: the ready one counts.
-Targets targets_of(std::span<const kube::ObjectPtr> slices, const Port& port, std::string_view node_name) {
+Targets targets_of(std::span<const kube::ObjectPtr> slices, const Port& port, const NodeSide& node, bool ipv6) {
     Targets targets;
     for (const kube::ObjectPtr& slice : slices) {
         const std::string_view type = slice->string({"addressType"});
         const auto number = target_port(*slice, port);
-        if (!number || (type != "IPv4" && type != "IPv6")) continue;
+        if (!number || type != (ipv6 ? "IPv6" : "IPv4")) continue;
         for (const json::Value& endpoint : slice->array({"endpoints"})) {
             const auto addresses = json::find_strings(endpoint, {"addresses"});
             const auto address =
                 addresses.empty() ? Result<net::Address>(fail(Code::invalid, "")) : net::Address::parse(addresses[0]);
-            if (!address) continue;
-            const Target target = target_of(endpoint, node_name);
+            if (!address || address->is_v4() == ipv6) continue;
+            const Target target = target_of(endpoint, node);
             const auto [at, is_new] = targets.try_emplace({*address, *number}, target);
             if (!is_new && target.ready && !at->second.ready) at->second = target;
         }
@@ -86,17 +110,33 @@ Targets targets_of(std::span<const kube::ObjectPtr> slices, const Port& port, st
     return targets;
 }
 
+// DP-5: which of the ready ones; null: all. One without a hint is enough to ignore the hints of that sort.
+bool Target::* topology_of(const Targets& targets) {
+    bool all_have_nodes = true, all_have_zones = true, any_for_node = false, any_for_zone = false;
+    for (const auto& [at, target] : targets) {
+        if (!target.ready) continue;
+        all_have_nodes = all_have_nodes && target.has_node_hint;
+        all_have_zones = all_have_zones && target.has_zone_hint;
+        any_for_node = any_for_node || target.hinted_to_node;
+        any_for_zone = any_for_zone || target.hinted_to_zone;
+    }
+    if (all_have_nodes && any_for_node) return &Target::hinted_to_node;
+    if (all_have_zones && any_for_zone) return &Target::hinted_to_zone;
+    return nullptr;
+}
+
 std::vector<abi::backend> choose(const Targets& targets, const Port& port, uint32_t vni, Reach reach) {
-    const auto collect = [&](bool Target::* wanted) {
+    const auto collect = [&](bool Target::* wanted, bool Target::* near) {
         std::vector<abi::backend> chosen;
         for (const auto& [at, target] : targets) {
-            if (!(target.*wanted) || (reach == Reach::local && !target.is_here)) continue;
+            if (!(target.*wanted) || (near != nullptr && !(target.*near))) continue;
             chosen.push_back({vni, abi::to_abi(at.first), abi::to_abi_port(at.second), uint8_t(port.protocol), 0});
         }
         return chosen;
     };
-    std::vector<abi::backend> chosen = collect(&Target::ready);
-    if (chosen.empty()) chosen = collect(&Target::serves_while_terminating);
+    bool Target::* const here = reach == Reach::local ? &Target::is_here : nullptr;
+    std::vector<abi::backend> chosen = collect(&Target::ready, here != nullptr ? here : topology_of(targets));
+    if (chosen.empty()) chosen = collect(&Target::serves_while_terminating, here);
     std::sort(chosen.begin(), chosen.end());
     return chosen;
 }
@@ -120,6 +160,13 @@ std::vector<net::Address> balancer_addresses(const kube::Object& service) {
     for (const json::Value& entry : service.array({"status", "loadBalancer", "ingress"}))
         if (json::find_string(entry, {"ipMode"}, "VIP") == "VIP") texts.emplace_back(json::find_string(entry, {"ip"}));
     return addresses_of(texts);
+}
+
+// Has the Service the family of this address? One that says nothing is of before there were two.
+bool has_family(const kube::Object& service, const net::Address& address) {
+    const std::vector<std::string> families = json::find_strings(service.body(), {"spec", "ipFamilies"});
+    if (families.empty()) return address.is_v4();
+    return std::find(families.begin(), families.end(), address.is_v4() ? "IPv4" : "IPv6") != families.end();
 }
 
 Reach reach_of(const kube::Object& service, std::string_view field) {
@@ -184,7 +231,7 @@ private:
     void add_port(uint32_t vpc, const net::Address& address, uint16_t number, const Port& port, Reach reach,
                   uint32_t flags) {
         plan_.frontends[abi::frontend_key_of(vpc, address, number, port.protocol)] = {
-            ListKey{port.number, uint8_t(port.protocol), reach}, flags, vni_, affinity_s_};
+            ListKey{port.number, uint8_t(port.protocol), reach, !address.is_v4()}, flags, vni_, affinity_s_};
     }
 
     ServicePlan& plan_;
@@ -216,7 +263,7 @@ ServicePlan plan_service(const kube::Object& service, std::span<const kube::Obje
     const Reach from_outside = reach_of(service, "externalTrafficPolicy");
     for (const net::Address& address : cluster_addresses(service)) {
         // The DNS address is the service endpoint's own: delivered as it is, never translated.
-        if (address == cloud::dns_address(vpc)) continue;
+        if (address == cloud::dns_address(vpc) || address == cloud::ipv6_dns_address(vpc)) continue;
         planner.add_address(vpc.vni, address, ports, reach_of(service, "internalTrafficPolicy"));
     }
     const std::vector<net::Address> balancers = balancer_addresses(service);
@@ -231,6 +278,7 @@ ServicePlan plan_service(const kube::Object& service, std::span<const kube::Obje
     }
     if (type == "NodePort" || type == "LoadBalancer") {
         for (const net::Address& address : node.addresses) {
+            if (!has_family(service, address)) continue;
             planner.add_node_ports(VPC_OUTSIDE, address, ports, from_outside);
             planner.add_node_ports(vpc.vni, address, ports, Reach::cluster);
         }
@@ -240,14 +288,16 @@ ServicePlan plan_service(const kube::Object& service, std::span<const kube::Obje
         if (frontend.list) wanted.insert(*frontend.list);
     std::set<ListKey> none_here;
     for (const Port& port : ports) {
-        const Targets targets = targets_of(slices, port, node.name);
-        for (const Reach reach : {Reach::cluster, Reach::local}) {
-            const ListKey list{port.number, uint8_t(port.protocol), reach};
-            if (!wanted.contains(list)) continue;
-            plan.lists[list] = choose(targets, port, vpc.vni, reach);
-            if (reach == Reach::local && plan.lists[list].empty() &&
-                !choose(targets, port, vpc.vni, Reach::cluster).empty())
-                none_here.insert(list);
+        for (const bool ipv6 : {false, true}) {
+            const Targets targets = targets_of(slices, port, node, ipv6);
+            for (const Reach reach : {Reach::cluster, Reach::local}) {
+                const ListKey list{port.number, uint8_t(port.protocol), reach, ipv6};
+                if (!wanted.contains(list)) continue;
+                plan.lists[list] = choose(targets, port, vpc.vni, reach);
+                if (reach == Reach::local && plan.lists[list].empty() &&
+                    !choose(targets, port, vpc.vni, Reach::cluster).empty())
+                    none_here.insert(list);
+            }
         }
     }
     mark_none_here(plan, none_here);

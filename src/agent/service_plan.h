@@ -1,10 +1,12 @@
 // ServicePlan: what one Service means in the data plane: its frontends, and the lists of backends they name. Pure.
 //
-// A list is one port of the Service as far as its policy reaches: all endpoints, or this node's only. Chosen are the
-// ready endpoints, else those that still serve while they terminate, else none (DP-1..DP-3). Every address also has a
-// row of port 0, but for the node's own: only nodePorts are taken from those. Public and node addresses stand in VPC 0
-// and in the owner's VPC, where all endpoints are meant whatever the external policy says (DP-6). An endpoint, slice,
-// port or source range that cannot be used is left out; source ranges of which none can be used let nobody in (DP-16).
+// A list is one port of the Service, in one family, as far as its policy reaches: all endpoints, or this node's only.
+// A frontend leads to endpoints of its own family. Chosen are the
+// ready endpoints, of those the ones hinted to this node or zone where all have hints (DP-5), else those that still
+// serve while they terminate, else none (DP-1..DP-3). Every address also has a row of port 0, but for the node's own:
+// only nodePorts are taken from those. Public and node addresses stand in VPC 0 and in the owner's VPC, where all
+// endpoints are meant whatever the external policy says (DP-6). An endpoint, slice, port or source range that cannot be
+// used is left out; source ranges of which none can be used let nobody in (DP-16).
 // Source: spec/kubernetes.md §4.1, EPS-5, EPS-12; bpf/abi/service.h.
 #pragma once
 #include <map>
@@ -25,6 +27,7 @@ struct ListKey {
     uint16_t port = 0;  // the Service's
     uint8_t protocol = 0;
     Reach reach = Reach::cluster;
+    bool ipv6 = false;
     auto operator<=>(const ListKey&) const = default;
 };
 
@@ -53,6 +56,7 @@ struct HostBackend {
 struct NodeSide {
     std::string name;
     std::vector<net::Address> addresses;
+    std::string zone{};  // "" when it has none
 };
 
 ServicePlan plan_service(const kube::Object& service, std::span<const kube::ObjectPtr> slices, const cloud::Vpc& vpc,

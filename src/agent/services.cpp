@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "cloud/annotations.h"
 
 namespace weft::agent {
 namespace {
@@ -71,7 +72,9 @@ Result<ServicePlan> Services::plan(const kube::ObjectKey& key) const {
     }
     const auto vpc = view_.vpc_of_namespace(key.ns);
     if (!vpc) return fail(Code::unavailable, vpc.error().message);
-    return plan_service(*service, view_.slices_of(key), *vpc, node_);
+    NodeSide node = node_;
+    if (const kube::ObjectPtr object = view_.nodes.get(view_.node_name)) node.zone = object->label(cloud::zone_label);
+    return plan_service(*service, view_.slices_of(key), *vpc, node);
 }
 
 // What another Service has is left to it; this one waits for it.
@@ -273,6 +276,7 @@ Status Services::adopt() {
     std::set<uint32_t> numbers = numbers_;
     for (const auto& [key, row] : tables_.frontends.rows()) {
         if (owners_.contains(key) || (row.flags & abi::FRONTEND_LOCAL) != 0) continue;
+        if (key.protocol == FRONTEND_ANNOUNCED) continue;  // the announcer's
         if (undecided.contains(abi::from_abi(key.address))) numbers.insert(row.service);
         else orphans.gone_frontends.push_back(key);
     }

@@ -54,6 +54,36 @@ TEST(ServicePlan, a_balancers_address_stands_outside_and_in_its_owners_vpc) {
     EXPECT_EQ(plan.lists.at(all), Backends{backend("10.0.1.2")});
 }
 
+// EPS-2: a frontend leads to endpoints of its own family.
+TEST(ServicePlan, each_family_has_lists_of_its_own) {
+    const auto text = [](std::string_view type, std::string_view address) {
+        return fmt::format("metadata: {{name: web-{}, namespace: default, labels: {{kubernetes.io/service-name: web}}}}\n"
+                           "addressType: {}\nports: [{{name: http, port: 8080}}]\nendpoints: [{{addresses: ['{}']}}]",
+                           type == "IPv4" ? "v4" : "v6", type, address);
+    };
+    const std::vector<kube::ObjectPtr> slices = {
+        std::make_shared<const kube::Object>(object(text("IPv4", "10.0.1.2"))),
+        std::make_shared<const kube::Object>(object(text("IPv6", "fd00:10::2")))};
+    const NodeSide node{"n1", {ip("198.18.1.1"), ip("fd00:198:18::1")}};
+    const auto service = [](std::string_view families) {
+        return object(fmt::format(
+            "metadata: {{name: web, namespace: default}}\nspec: {{type: NodePort, ipFamilies: [{}], clusterIPs: "
+            "[172.21.0.20, 'fd00:172::20'], ports: [{{name: http, port: 80, nodePort: 30080}}]}}",
+            families));
+    };
+    const ServicePlan plan = plan_service(service("IPv4, IPv6"), slices, vpc(), node);
+    const ListKey six{80, 6, Reach::cluster, true};
+    EXPECT_EQ(plan.lists.at(all), Backends{backend("10.0.1.2")});
+    EXPECT_EQ(plan.lists.at(six), Backends{backend("fd00:10::2")});
+    for (const auto& [address, port, list] : {std::tuple{"172.21.0.20", 80, all}, {"fd00:172::20", 80, six},
+                                              {"198.18.1.1", 30080, all}, {"fd00:198:18::1", 30080, six}})
+        EXPECT_EQ(plan.frontends.at(abi::frontend_key_of(7, ip(address), uint16_t(port), net::Protocol::tcp)).list, list)
+            << address;
+    const ServicePlan single = plan_service(service("IPv4"), slices, vpc(), node);
+    EXPECT_FALSE(single.frontends.contains(abi::frontend_key_of(7, ip("fd00:198:18::1"), 30080, net::Protocol::tcp)))
+        << "not a family of this Service";
+}
+
 TEST(ServicePlan, chosen_are_the_ready_else_those_that_still_serve_else_none) {
     struct Case {
         const char* endpoints;
@@ -88,6 +118,55 @@ TEST(ServicePlan, local_policies_choose_this_nodes_endpoints_for_their_side_only
     EXPECT_EQ(plan.frontends.at(abi::frontend_key_of(7, ip("203.0.113.10"), 80, net::Protocol::tcp)).list, all);
     EXPECT_EQ(plan.lists.at(here), Backends{backend("10.0.1.2")});
     EXPECT_EQ(plan.lists.at(all).size(), 2u);
+}
+
+// DP-5. Zones and nodes as the controller hints them; one endpoint without a hint and they are all as good as another.
+TEST(ServicePlan, DP5_hinted_endpoints_are_preferred_when_every_ready_one_has_a_hint) {
+    const auto endpoint = [](const char* address, const char* hints, const char* more = "") {
+        return "{addresses: [" + std::string(address) + "], hints: " + hints + more + "}";
+    };
+    const auto zone_a = endpoint("10.0.1.2", "{forZones: [{name: zone-a}]}");
+    const auto zone_b = endpoint("10.0.1.3", "{forZones: [{name: zone-b}]}");
+    const auto no_hint = endpoint("10.0.1.4", "{}");
+    const auto unready = endpoint("10.0.1.5", "{}", ", conditions: {ready: false}");
+    const auto on_n1 = endpoint("10.0.1.6", "{forNodes: [{name: n1}], forZones: [{name: zone-a}]}");
+    const auto on_n2 = endpoint("10.0.1.7", "{forNodes: [{name: n2}], forZones: [{name: zone-a}]}");
+    const auto leaving = endpoint("10.0.1.8", "{}", ", conditions: {ready: false, serving: true, terminating: true}");
+    struct Case {
+        const char* what;
+        std::vector<std::string> endpoints;
+        Backends chosen;
+    };
+    const Case cases[] = {
+        {"own zone", {zone_a, zone_b}, {backend("10.0.1.2")}},
+        {"unready ones have no say", {zone_a, zone_b, unready}, {backend("10.0.1.2")}},
+        {"terminating ones have no say", {zone_a, zone_b, leaving}, {backend("10.0.1.2")}},
+        {"one lacks a hint", {zone_a, zone_b, no_hint}, {backend("10.0.1.2"), backend("10.0.1.3"), backend("10.0.1.4")}},
+        {"none for this zone", {zone_b}, {backend("10.0.1.3")}},
+        {"own node", {on_n1, on_n2}, {backend("10.0.1.6")}},
+        {"none on this node: its zone", {on_n2}, {backend("10.0.1.7")}},
+        {"not all have node hints: the zone", {on_n1, zone_a}, {backend("10.0.1.2"), backend("10.0.1.6")}},
+    };
+    NodeSide node = n1;
+    node.zone = "zone-a";
+    for (const Case& c : cases) {
+        std::string list;
+        for (const std::string& one : c.endpoints) list += (list.empty() ? "[" : ", ") + one;
+        EXPECT_EQ(plan_service(object(balanced), slice(list + "]"), vpc(), node).lists.at(all), c.chosen) << c.what;
+    }
+    NodeSide nowhere = n1;
+    EXPECT_EQ(plan_service(object(balanced), slice("[" + zone_a + ", " + zone_b + "]"), vpc(), nowhere).lists.at(all).size(), 2u);
+}
+
+// DP-2: hints do not apply to Local.
+TEST(ServicePlan, DP2_local_policies_ignore_hints) {
+    kube::Object service = object(balanced);
+    service.set({"spec", "externalTrafficPolicy"}, "Local");
+    NodeSide node = n1;
+    node.zone = "zone-a";
+    const auto slices = slice("[{addresses: [10.0.1.2], nodeName: n1, hints: {forZones: [{name: zone-b}]}},"
+                              " {addresses: [10.0.1.3], nodeName: n2, hints: {forZones: [{name: zone-a}]}}]");
+    EXPECT_EQ(plan_service(service, slices, vpc(), node).lists.at(here), Backends{backend("10.0.1.2")});
 }
 
 TEST(ServicePlan, headless_and_external_names_and_proxied_addresses_make_no_frontend) {

@@ -12,9 +12,10 @@ StatusWriter::~StatusWriter() {
     thread_.join();
 }
 
-void StatusWriter::write(const kube::ObjectKey& block, json::Object status) {
+void StatusWriter::write(const kube::ObjectKey& block, std::string_view uid, json::Object status) {
     const std::lock_guard lock(mutex_);
-    pending_.insert_or_assign(block, std::move(status));
+    pending_.insert_or_assign(
+        block, json::Object{{"metadata", json::Object{{"uid", uid}}}, {"status", std::move(status)}});
     arrived_.notify_one();
 }
 
@@ -23,9 +24,12 @@ void StatusWriter::run(std::stop_token stop) {
     while (arrived_.wait(lock, stop, [&] { return !pending_.empty(); })) {
         const auto next = pending_.extract(pending_.begin());
         lock.unlock();
-        const auto written = client_.patch(kube::address_blocks, next.key(), kube::PatchType::merge,
-                                           json::Object{{"status", next.mapped()}}, "status");
-        if (!written && written.error().code != Code::not_found) {
+        const auto written =
+            client_.patch(kube::address_blocks, next.key(), kube::PatchType::merge, next.mapped(), "status");
+        // Gone, or another of the name: the watch will tell of it, and then there is something to say again.
+        const bool is_over =
+            !written && (written.error().code == Code::not_found || written.error().code == Code::conflict);
+        if (!written && !is_over) {
             log::warning("AddressBlock status not written",
                          {{"block", next.key().name}, {"error", written.error().message}});
             on_failure_(next.key());

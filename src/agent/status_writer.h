@@ -14,12 +14,20 @@
 
 namespace weft::agent {
 
-class StatusWriter {
+// Where statuses go.
+class StatusSink {
+public:
+    virtual ~StatusSink() = default;
+    // `uid` is the block's that the status speaks of: a block's name comes again, perhaps on another node.
+    virtual void write(const kube::ObjectKey& block, std::string_view uid, json::Object status) = 0;
+};
+
+class StatusWriter final : public StatusSink {
 public:
     StatusWriter(kube::Client& client, std::function<void(const kube::ObjectKey& block)> on_failure);
-    ~StatusWriter();
+    ~StatusWriter() override;
 
-    void write(const kube::ObjectKey& block, json::Object status);
+    void write(const kube::ObjectKey& block, std::string_view uid, json::Object status) override;
 
 private:
     void run(std::stop_token stop);
@@ -28,7 +36,7 @@ private:
     std::function<void(const kube::ObjectKey&)> on_failure_;
     std::mutex mutex_;
     std::condition_variable_any arrived_;
-    std::map<kube::ObjectKey, json::Object> pending_;
+    std::map<kube::ObjectKey, json::Object> pending_;  // patches
     std::jthread thread_;
 };
 

@@ -87,7 +87,7 @@ private:
 
 // Those of bpf/abi/maps.h that the agent writes.
 #define WEFT_AGENT_TABLES(X) \
-    X(attachments) X(netns) X(endpoint) X(endpoints) X(routes) X(locations) X(nodes) X(frontends) X(slots) X(backends) X(source_ranges) X(node)
+    X(attachments) X(netns) X(endpoint) X(endpoints) X(routes) X(locations) X(nodes) X(frontends) X(slots) X(backends) X(source_ranges) X(vpc_limits) X(node)
 
 struct Tables {
     explicit Tables(kernel::NodeMaps& all) : maps(all) {}

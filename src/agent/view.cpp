@@ -27,7 +27,8 @@ View::View(kube::Brain& brain, std::string node)
       nodes(brain.watch(kube::nodes, {.field_selector = "metadata.name=" + node_name})),
       pods(brain.watch(kube::pods, {.field_selector = "spec.nodeName=" + node_name})),
       services(brain.watch(kube::services)),
-      slices(brain.watch(kube::endpoint_slices)) {}
+      slices(brain.watch(kube::endpoint_slices)),
+      route_tables(brain.watch(kube::route_tables)) {}
 
 std::vector<cloud::Vpc> View::all_vpcs() const {
     std::vector<cloud::Vpc> all;

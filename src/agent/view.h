@@ -27,6 +27,7 @@ struct View {
     const kube::Cache& pods;   // of this node
     const kube::Cache& services;
     const kube::Cache& slices;
+    const kube::Cache& route_tables;
 
     std::vector<cloud::Vpc> all_vpcs() const;  // with a number, by name
     Result<cloud::Vpc> vpc(std::string_view name) const;

@@ -1,16 +1,18 @@
 #include "agent/vpcs.h"
 
 #include <algorithm>
+#include <charconv>
 
+#include "agent/host.h"
+#include "agent/interface_ipv6.h"
 #include "base/delta.h"
 #include "base/log.h"
+#include "cloud/annotations.h"
+#include "cloud/route_table.h"
 #include "kernel/ownership.h"
 
 namespace weft::agent {
 namespace {
-
-// The neighbours of every node, the same in every VPC.
-net::Prefix identity_prefix() { return net::Prefix::of(net::Address::v4(IDENTITY_V4), 10); }
 
 template <class K, class V, class Match>
 std::map<K, V> rows_where(const std::map<K, V>& rows, const Match& matches) {
@@ -20,11 +22,6 @@ std::map<K, V> rows_where(const std::map<K, V>& rows, const Match& matches) {
     return found;
 }
 
-auto routes_of(const Tables& tables, uint32_t vni) {
-    return rows_where(tables.routes.rows(),
-                      [&](const abi::route_key& key, const abi::route&) { return key.table == vni; });
-}
-
 auto local_frontends_of(const Tables& tables, uint32_t vni) {
     return rows_where(tables.frontends.rows(), [&](const abi::frontend_key& key, const abi::frontend& row) {
         return key.vpc == VPC_OUTSIDE && row.vpc == vni && (row.flags & abi::FRONTEND_LOCAL) != 0;
@@ -32,14 +29,6 @@ auto local_frontends_of(const Tables& tables, uint32_t vni) {
 }
 
 }  // namespace
-
-std::map<abi::route_key, abi::route> desired_routes(const cloud::Vpc& vpc) {
-    std::map<abi::route_key, abi::route> routes;
-    routes[abi::route_key_of(vpc.vni, identity_prefix())] = {.kind = abi::ROUTE_LOCAL};
-    for (const net::Prefix& block : vpc.blocks) routes[abi::route_key_of(vpc.vni, block)] = {.kind = abi::ROUTE_LOCAL};
-    routes[abi::route_key_of(vpc.vni, vpc.service_cidr)] = {.kind = abi::ROUTE_SERVICES};
-    return routes;
-}
 
 std::vector<net::Address> ingress_addresses(const json::Value& vpc) {
     std::vector<net::Address> addresses;
@@ -52,6 +41,15 @@ std::vector<net::Address> ingress_addresses(const json::Value& vpc) {
     std::sort(addresses.begin(), addresses.end());
     addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
     return addresses;
+}
+
+std::optional<abi::vpc_limits> desired_limits(const json::Value& vpc) {
+    const std::string_view text =
+        json::find_string(vpc, {"metadata", "annotations", cloud::conntrack_quota_annotation});
+    uint32_t quota = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), quota);
+    if (error != std::errc() || end != text.data() + text.size() || quota == 0) return std::nullopt;
+    return abi::vpc_limits{quota};
 }
 
 std::map<abi::frontend_key, abi::frontend> desired_local_frontends(uint32_t vni,
@@ -92,7 +90,9 @@ Status Vpcs::apply(const cloud::Vpc& vpc, const json::Value& object) {
     const std::vector<net::Address> public_addresses = ingress_addresses(object);
     std::vector<net::Address> locals = public_addresses;
     locals.push_back(cloud::dns_address(vpc));
-    TRY_IN("routes", tables_.routes.apply(diff(routes_of(tables_, vpc.vni), desired_routes(vpc))));
+    if (const auto ipv6 = cloud::ipv6_dns_address(vpc)) locals.push_back(*ipv6);
+    if (const auto limits = desired_limits(object)) TRY_IN("limits", tables_.vpc_limits.put(vpc.vni, *limits));
+    else TRY_IN("limits", tables_.vpc_limits.erase(vpc.vni));
     TRY_IN("service endpoint", apply_service_endpoint(vpc, locals));
     const auto want = desired_local_frontends(vpc.vni, public_addresses);
     TRY_IN("frontends", tables_.frontends.apply(diff(local_frontends_of(tables_, vpc.vni), want)));
@@ -111,6 +111,7 @@ Status Vpcs::apply_service_endpoint(const cloud::Vpc& vpc, const std::vector<net
                     .host_link = kernel::service_link_name(vpc.vni),
                     .mac = kernel::endpoint_mac(id),
                     .address = *address,
+                    .ipv6 = has_ipv6(vpc) ? std::optional(neighbour_ipv6(*address)) : std::nullopt,
                     .mtu = mtu_};
     auto socket = wiring_.inspect(plug);
     const bool is_new = !socket && socket.error().code == Code::not_found;
@@ -125,6 +126,7 @@ Status Vpcs::apply_service_endpoint(const cloud::Vpc& vpc, const std::vector<net
                         .ifindex = at.ifindex,
                         .netns_cookie = at.netns_cookie,
                         .v4 = *address,
+                        .v6 = plug.ipv6,
                         .local_addresses = locals,
                         .mac = plug.mac,
                         .flags = abi::ENDPOINT_SERVICE};
@@ -141,9 +143,7 @@ Status Vpcs::remove(uint32_t vni) {
     TRY(tables_.frontends.erase_all(frontends));
     if (const uint32_t id = find_endpoint(tables_, abi::ENDPOINT_SERVICE, vni); id != 0)
         TRY(remove_endpoint(tables_, id));
-    std::vector<abi::route_key> routes;
-    for (const auto& [key, row] : routes_of(tables_, vni)) routes.push_back(key);
-    TRY(tables_.routes.erase_all(routes));
+    TRY(tables_.vpc_limits.erase(vni));
     TRY(wiring_.disconnect(kernel::service_link_name(vni)));
     return wiring_.remove_netns(instance_.vpc_netns(view_.node_name, vni));
 }
@@ -154,7 +154,8 @@ Status Vpcs::adopt() {
     // A VPC that is there but not legible keeps everything: which number is its own cannot be told.
     if (living.size() != view_.vpcs.size()) return {};
     std::set<uint32_t> traces;
-    for (const auto& [key, row] : tables_.routes.rows()) traces.insert(key.table);
+    for (const auto& [key, row] : tables_.routes.rows())
+        if (key.table < cloud::custom_table_first) traces.insert(key.table);
     for (const auto& [id, row] : tables_.endpoint.rows())
         if ((row.flags & abi::ENDPOINT_SERVICE) != 0) traces.insert(row.vpc);
     for (const uint32_t vni : traces)

@@ -1,5 +1,5 @@
-// Vpcs: what a VPC is on this node: its routes in the data plane, and its service endpoint: a namespace attached like a
-// pod, from which `weft dns` and `weft alb` speak, with their addresses as /32 on its loopback.
+// Vpcs: what a VPC is on this node beside its routes (routes.h): its service endpoint, a namespace attached like a pod,
+// from which `weft dns` and `weft alb` speak, with their addresses as /32 on its loopback.
 //
 // desired_* are pure. A service endpoint's id is taken over from the maps after a restart. What belongs to a VPC that
 // is gone is found by name and number. Public addresses also get rows in VPC 0 (flag local): the uplink answers ARP for
@@ -19,9 +19,10 @@ namespace weft::agent {
 
 inline constexpr uint16_t ingress_ports[] = {80, 443};
 
-std::map<abi::route_key, abi::route> desired_routes(const cloud::Vpc& vpc);
 // VPC.status.ingressAddresses, sorted.
 std::vector<net::Address> ingress_addresses(const json::Value& vpc);
+// What the administrator allows the VPC by annotation; nothing said, or not legible: the data plane's defaults.
+std::optional<abi::vpc_limits> desired_limits(const json::Value& vpc);
 std::map<abi::frontend_key, abi::frontend> desired_local_frontends(uint32_t vni,
                                                                    const std::vector<net::Address>& addresses);
 
@@ -38,7 +39,7 @@ public:
           reserved_ids_(std::move(reserved_ids)) {}
 
     kube::Outcome reconcile(const kube::ObjectKey& vpc);
-    // Once, after the caches are in sync: away with the endpoints, routes and namespaces of VPCs that are gone.
+    // Once, after the caches are in sync: away with the endpoints and namespaces of VPCs that are gone.
     Status adopt();
 
 private:

@@ -2,6 +2,7 @@
 
 #include "agent/conntrack_sweep.h"
 #include "agent/host.h"
+#include "agent/interface_ipv6.h"
 #include "kernel/bpf_map_fake.h"
 
 namespace weft::agent {
@@ -18,14 +19,6 @@ cloud::Vpc vpc(uint32_t vni, bool is_default = false) {
     vpc.blocks = {prefix("10.0.0.0/16"), prefix("192.168.0.0/20")};
     vpc.service_cidr = prefix("172.21.0.0/20");
     return vpc;
-}
-
-TEST(Vpcs, routes_tell_the_vpcs_own_addresses_from_everything_else) {
-    const auto routes = desired_routes(vpc(7));
-    EXPECT_EQ(routes.size(), 4u);
-    EXPECT_EQ(routes.at(abi::route_key_of(7, prefix("10.0.0.0/16"))).kind, uint32_t(abi::ROUTE_LOCAL));
-    EXPECT_EQ(routes.at(abi::route_key_of(7, prefix("100.64.0.0/10"))).kind, uint32_t(abi::ROUTE_LOCAL));
-    EXPECT_EQ(routes.at(abi::route_key_of(7, prefix("172.21.0.0/20"))).kind, uint32_t(abi::ROUTE_SERVICES));
 }
 
 TEST(Vpcs, an_ingress_address_is_ours_outside_on_its_two_ports) {
@@ -86,6 +79,41 @@ TEST(Host, reaches_every_vpcs_blocks_once_and_the_default_vpcs_services) {
                                                   prefix("172.21.0.0/20"), prefix("192.168.0.0/20")}));
 }
 
+TEST(Vpcs, a_quota_of_connections_is_what_the_annotation_says_or_nothing) {
+    const auto limits = [](const char* text) {
+        return desired_limits(*json::parse(R"({"metadata":{"annotations":{"weft.dev/conntrack-quota":")" +
+                                           std::string(text) + R"("}}})"));
+    };
+    EXPECT_EQ(limits("5000")->ct_quota, 5000u);
+    for (const char* bad : {"", "0", "many", "-1", "5k", "99999999999"}) EXPECT_FALSE(limits(bad)) << bad;
+    EXPECT_FALSE(desired_limits(*json::parse("{}")));
+}
+
+TEST(EndpointRows, both_families_lead_to_the_endpoint_and_change_together) {
+    kernel::NodeMaps maps = kernel::fake_node_maps();
+    Tables tables(maps);
+    Endpoint endpoint{.id = 3, .vpc = 7, .ifindex = 12, .v4 = ip("10.0.1.5"), .v6 = ip("fd00:10::105"), .mac = {}};
+    ASSERT_TRUE(put_endpoint(tables, endpoint).has_value());
+    EXPECT_EQ(tables.endpoint.find(3)->v6, abi::to_abi(ip("fd00:10::105")));
+    for (const char* address : {"10.0.1.5", "fd00:10::105"})
+        EXPECT_EQ(*tables.endpoints.find(abi::endpoint_key_of(7, ip(address))), 3u) << address;
+    endpoint.v6.reset();
+    ASSERT_TRUE(put_endpoint(tables, endpoint).has_value());
+    EXPECT_EQ(tables.endpoints.rows().size(), 1u);
+}
+
+TEST(Host, routes_ipv6_only_where_a_vpc_has_it_and_speaks_from_its_neighbour_address) {
+    EXPECT_EQ(neighbour_ipv6(ip("100.64.0.3")), ip("fd77:6566:7400::6440:3"));
+    EXPECT_EQ(neighbours_ipv6(), prefix("fd77:6566:7400::/96"));
+    cloud::Vpc home = vpc(7, true);
+    home.ipv6_block = prefix("fd00:10::/56");
+    home.ipv6_service_cidr = prefix("fd00:1::/112");
+    const auto prefixes = desired_host_prefixes({home, vpc(8)});
+    for (const char* want : {"fd00:10::/56", "fd00:1::/112", "fd77:6566:7400::/96"})
+        EXPECT_EQ(std::count(prefixes.begin(), prefixes.end(), prefix(want)), 1) << want;
+    EXPECT_EQ(desired_node({.ifindex = 2, .address = ip("198.18.1.1"), .mac = {}}, 1).v6, abi::ip_addr{});
+}
+
 TEST(Tables, a_failed_write_does_not_make_the_copy_lie) {
     kernel::FakeMap<__u32, __u32> map;
     Table<__u32, __u32> table(map);
@@ -122,6 +150,28 @@ TEST(ConntrackSweep, takes_the_expired_and_leaves_the_living) {
     std::set<int> left;
     for (const auto& [key, entry] : map.entries) left.insert(key.low_port);
     EXPECT_EQ(left, (std::set<int>{1, 4, 6}));
+}
+
+TEST(ConntrackSweep, a_translated_connection_is_one_of_the_endpoints_and_two_rows_of_the_vpcs) {
+    kernel::FakeMap<abi::ct_key, abi::ct_entry> map;
+    for (const uint8_t flags : {abi::CT_TRANSLATION_ROW, abi::CT_TRANSLATED}) {
+        abi::ct_key key{};
+        key.low_port = flags;
+        key.protocol = 17;
+        abi::ct_entry entry{};
+        entry.state = abi::CT_ESTABLISHED;
+        entry.flags = flags;
+        entry.owner = 11;
+        entry.owner_vpc = 7;
+        entry.last_seen_s = 100000;
+        map.entries[key] = entry;
+    }
+    const auto swept = sweep(map, 100000);
+    EXPECT_EQ(swept->held, (std::map<uint32_t, int64_t>{{11, 1}}));
+    EXPECT_EQ(swept->vpc_held, (std::map<uint32_t, int64_t>{{7, 2}}));
+    kernel::FakeMap<uint32_t, __s64> held;  // a hash has no row until somebody wrote one
+    EXPECT_TRUE(recount(held, swept->vpc_held).has_value());
+    EXPECT_EQ(held.entries, (std::map<uint32_t, __s64>{{7, 2}}));
 }
 
 TEST(ConntrackSweep, counts_anew_what_each_endpoint_holds) {

@@ -1,6 +1,7 @@
 #include "agent/wiring.h"
 
 #include "abi/endpoint.h"
+#include "agent/interface_ipv6.h"
 #include "base/rollback.h"
 #include "kernel/link.h"
 #include "kernel/netns.h"
@@ -15,33 +16,36 @@ namespace {
 using kernel::Netlink;
 using kernel::Netns;
 
-kernel::Route default_route(const Plug& plug, int link) {
-    return {.destination = kernel::default_v4(),
-            .gateway = gateway_address(),
-            .link = link,
-            .onlink = true,
-            .mtu = plug.mtu};
+std::vector<kernel::Route> default_routes(const Plug& plug, int link) {
+    std::vector<kernel::Route> routes{{.destination = kernel::default_v4(),
+                                       .gateway = gateway_address(),
+                                       .link = link,
+                                       .onlink = true,
+                                       .mtu = plug.mtu}};
+    if (plug.ipv6)
+        routes.push_back({.destination = kernel::default_v6(),
+                          .gateway = gateway_ipv6(),
+                          .link = link,
+                          .onlink = true,
+                          .mtu = plug.mtu,
+                          .metric = ipv6_route_metric});
+    return routes;
 }
 
-kernel::InterfaceAddress own_address(const Plug& plug, int link) {
-    return {.link = link, .address = plug.address, .length = 32};
-}
-
-// No IPv6 on a link that has no IPv6 address: the kernel would send discovery that the data plane drops and counts.
-Status quiet_ipv6(const std::string& ifname) {
-    const auto set = kernel::set_sysctl("net/ipv6/conf/" + ifname + "/disable_ipv6", "1");
-    if (!set && set.error().code != Code::not_found) return fail(set.error());  // a kernel without IPv6
-    return {};
+std::vector<kernel::InterfaceAddress> own_addresses(const Plug& plug, int link) {
+    std::vector<kernel::InterfaceAddress> addresses{{.link = link, .address = plug.address, .length = 32}};
+    if (plug.ipv6) addresses.push_back({.link = link, .address = *plug.ipv6, .length = 128, .no_dad = true});
+    return addresses;
 }
 
 // On a thread inside the namespace: the address before the link is up, the route after it.
 Status configure_inside(const Plug& plug) {
     Netlink inside = TRY(Netlink::open());
     const kernel::Link link = TRY(kernel::find_link(inside, plug.ifname));
-    TRY(quiet_ipv6(plug.ifname));
-    TRY(kernel::put_address(inside, own_address(plug, link.index)));
+    TRY(set_ipv6(plug.ifname, plug.ipv6.has_value()));
+    for (const auto& address : own_addresses(plug, link.index)) TRY(kernel::put_address(inside, address));
     TRY(kernel::set_link_up(inside, link.index, true));
-    TRY(kernel::put_route(inside, default_route(plug, link.index)));
+    for (const auto& route : default_routes(plug, link.index)) TRY(kernel::put_route(inside, route));
     return {};
 }
 
@@ -52,12 +56,14 @@ Status inspect_inside(const Plug& plug) {
     if (link.mac != plug.mac) return fail(Code::conflict, plug.ifname + " has MAC " + link.mac.text());
     if (link.mtu != plug.mtu) return fail(Code::conflict, plug.ifname + " has MTU " + std::to_string(link.mtu));
     const auto addresses = TRY(kernel::list_addresses(inside, link.index));
-    const auto own = own_address(plug, link.index);
-    if (std::find(addresses.begin(), addresses.end(), own) == addresses.end())
-        return fail(Code::conflict, "address " + plug.address.text() + "/32 is gone from " + plug.ifname);
+    for (const auto& own : own_addresses(plug, link.index))
+        if (std::find(addresses.begin(), addresses.end(), own) == addresses.end())
+            return fail(Code::conflict, "address " + own.address.text() + "/" + std::to_string(own.length) +
+                                            " is gone from " + plug.ifname);
     const auto routes = TRY(kernel::list_routes(inside, kernel::route_protocol));
-    if (std::find(routes.begin(), routes.end(), default_route(plug, link.index)) == routes.end())
-        return fail(Code::conflict, "the default route via " + gateway_address().text() + " is gone");
+    for (const auto& route : default_routes(plug, link.index))
+        if (std::find(routes.begin(), routes.end(), route) == routes.end())
+            return fail(Code::conflict, "the default route via " + route.gateway->text() + " is gone");
     return {};
 }
 
@@ -80,7 +86,7 @@ Result<Socket> KernelWiring::connect(const Plug& plug) {
     Rollback rollback;
     rollback.on_failure([&] { (void)kernel::delete_link(netlink_, plug.host_link); });
     const kernel::Link outside = TRY(kernel::find_link(netlink_, plug.host_link));
-    TRY(node_.run([&]() -> Status { return quiet_ipv6(plug.host_link); }));
+    TRY(node_.run([&]() -> Status { return set_ipv6(plug.host_link, false); }));
     const uint64_t cookie = TRY(pod.cookie());
     rollback.dismiss();
     return Socket{uint32_t(outside.index), cookie};

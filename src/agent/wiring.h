@@ -7,6 +7,7 @@
 // disconnect() any. Source: design.md §5.1 ("A pod's address").
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct Plug {
     std::string host_link;  // outside
     net::Mac mac;           // inside; outside is always the gateway's
     net::Address address;   // /32
+    std::optional<net::Address> ipv6 = std::nullopt;  // /128
     unsigned mtu = 0;
 };
 
@@ -35,8 +37,9 @@ struct Socket {            // what the data plane must know of a plug that is in
 struct HostPlug {
     net::Mac mac;  // of weft_host
     net::Address address;
+    std::optional<net::Address> ipv6 = std::nullopt;
     unsigned mtu = 0;
-    std::vector<net::Prefix> prefixes;  // reached through it
+    std::vector<net::Prefix> prefixes;  // reached through it; IPv6 ones need `ipv6`
 };
 
 class Wiring {
@@ -51,7 +54,7 @@ public:
 
     // Made or brought to this state; whatever agrees already is not touched.
     virtual Result<Socket> ensure_host(const HostPlug& plug) = 0;
-    // A VPC's service endpoint namespace, with `locals` as /32 on its loopback and every port open to its users.
+    // A VPC's service endpoint namespace, with `locals` as /32 and /128 on its loopback and every port open to its users.
     virtual Status ensure_service_netns(const std::string& name, const std::vector<net::Address>& locals) = 0;
     virtual Status remove_netns(const std::string& name) = 0;  // absent is success
 };

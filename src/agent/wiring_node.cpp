@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "agent/interface_ipv6.h"
 #include "agent/wiring.h"
 #include "base/delta.h"
 #include "kernel/link.h"
@@ -29,10 +30,21 @@ Delta<T, bool> differences(const std::vector<T>& have, const std::vector<T>& wan
     return diff(actual, desired);
 }
 
+// Of the loopback, or of the link itself.
+bool is_kernels_own(const net::Address& address) {
+    const bool is_link_local = !address.is_v4() && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+    return is_link_local || address == net::Address::v4(127, 0, 0, 1) || address == net::Address{}.plus(1);
+}
+
+kernel::InterfaceAddress address_on(int link, const net::Address& address) {
+    const bool is_v4 = address.is_v4();
+    return {.link = link, .address = address, .length = is_v4 ? 32u : 128u, .no_dad = !is_v4};
+}
+
 Status set_addresses(Netlink& netlink, int link, const std::vector<kernel::InterfaceAddress>& want) {
     std::vector<kernel::InterfaceAddress> have;
     for (const auto& address : TRY(kernel::list_addresses(netlink, link)))
-        if (address.address.is_v4() && address.address != net::Address::v4(127, 0, 0, 1)) have.push_back(address);
+        if (!is_kernels_own(address.address)) have.push_back(address);
     const auto delta = differences(have, want);
     for (const auto& [address, yes] : delta.puts) TRY(kernel::put_address(netlink, address));
     for (const auto& address : delta.deletes) TRY(kernel::delete_address(netlink, address));
@@ -76,22 +88,26 @@ Result<Socket> KernelWiring::ensure_host(const HostPlug& plug) {
     if (inside.mac != plug.mac) TRY(kernel::set_link_mac(netlink_, inside.index, plug.mac));
     for (const kernel::Link& link : {inside, *outside}) {
         if (link.mtu != plug.mtu) TRY(kernel::set_link_mtu(netlink_, link.index, plug.mtu));
-        for (const auto& [name, value] : {std::pair{std::string("net/ipv6/conf/") + link.name + "/disable_ipv6", "1"},
-                                          std::pair{std::string("net/ipv4/conf/") + link.name + "/rp_filter", "0"}}) {
-            const auto set = node_.run([&]() -> Result<bool> { return kernel::set_sysctl(name, value); });
-            if (!set && set.error().code != Code::not_found) return fail(set.error());
-        }
+        TRY(node_.run([&]() -> Status {
+            TRY(kernel::set_sysctl("net/ipv4/conf/" + link.name + "/rp_filter", "0"));
+            return set_ipv6(link.name, plug.ipv6 && link.name == host);
+        }));
         if (!link.up) TRY(kernel::set_link_up(netlink_, link.index, true));
     }
-    TRY(set_addresses(netlink_, inside.index, {{.link = inside.index, .address = plug.address, .length = 32}}));
+    std::vector<kernel::InterfaceAddress> addresses{address_on(inside.index, plug.address)};
+    if (plug.ipv6) addresses.push_back(address_on(inside.index, *plug.ipv6));
+    TRY(set_addresses(netlink_, inside.index, addresses));
     std::vector<kernel::Route> routes;
-    for (const net::Prefix& prefix : plug.prefixes)
+    for (const net::Prefix& prefix : plug.prefixes) {
+        if (!prefix.is_v4() && !plug.ipv6) continue;
         routes.push_back({.destination = prefix,
-                          .gateway = gateway_address(),
-                          .source = plug.address,
+                          .gateway = prefix.is_v4() ? gateway_address() : gateway_ipv6(),
+                          .source = prefix.is_v4() ? plug.address : *plug.ipv6,
                           .link = inside.index,
                           .onlink = true,
-                          .mtu = plug.mtu});
+                          .mtu = plug.mtu,
+                          .metric = prefix.is_v4() ? 0 : ipv6_route_metric});
+    }
     TRY(set_routes(netlink_, inside.index, routes));
     return Socket{uint32_t(outside->index), TRY(node_.cookie())};
 }
@@ -102,7 +118,12 @@ Status KernelWiring::ensure_service_netns(const std::string& name, const std::ve
         TRY(open_to_all());
         Netlink inside = TRY(Netlink::open());
         std::vector<kernel::InterfaceAddress> want;
-        for (const net::Address& address : locals) want.push_back({.link = loopback, .address = address, .length = 32});
+        for (const net::Address& address : locals) want.push_back(address_on(loopback, address));
+        // An IPv6 address stands only on an interface that is up.
+        if (std::any_of(locals.begin(), locals.end(), [](const net::Address& address) { return !address.is_v4(); })) {
+            TRY(set_ipv6("lo", true));
+            if (!TRY(kernel::find_link(inside, "lo")).up) TRY(kernel::set_link_up(inside, loopback, true));
+        }
         return set_addresses(inside, loopback, want);
     });
 }

@@ -1,4 +1,4 @@
-#include "alb/config.h"
+#include "ingress/config.h"
 
 #include <gtest/gtest.h>
 
@@ -85,6 +85,13 @@ ports: [{port: 8080}]
 endpoints: [{addresses: [10.0.1.5]}]
 )";
 
+using ingress::Objects;
+
+AlbConfig compile(const Objects& objects) {
+    static Certificates certificates = MUST(Certificates::create());
+    return ingress::compile(objects, certificates);
+}
+
 Objects objects_of(std::string_view ingresses) {
     Objects out;
     const std::string text = std::string(world) + "---\n" + std::string(ingresses);
@@ -96,6 +103,7 @@ Objects objects_of(std::string_view ingresses) {
                      : kind == "Service"       ? out.services
                      : kind == "EndpointSlice" ? out.endpoint_slices
                      : kind == "Namespace"     ? out.namespaces
+                     : kind == "Secret"        ? out.secrets
                                                : out.vpcs;
         list.push_back(std::move(object));
     }

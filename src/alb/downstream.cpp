@@ -11,8 +11,9 @@ namespace weft::alb {
 // What an idle keep-alive connection costs us: this object, its links in the list, its timer's place in the heap.
 static_assert(sizeof(Downstream) + 3 * sizeof(void*) <= idle_connection_bytes_max);
 
-Downstream::Downstream(Hand& hand, Fd fd, const worker::ListenKey& arrived, const io::SocketAddress& from)
-    : peer(std::move(fd)),
+Downstream::Downstream(Hand& hand, Fd fd, std::unique_ptr<io::TlsSession> tls, const worker::ListenKey& arrived,
+                       const io::SocketAddress& from)
+    : peer(std::move(fd), std::move(tls)),
       arrived_at(arrived),
       client(from),
       hand_(hand),

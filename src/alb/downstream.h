@@ -21,7 +21,9 @@ class Hand;
 
 class Downstream final : public io::Handler {
 public:
-    Downstream(Hand& hand, Fd fd, const worker::ListenKey& arrived_at, const io::SocketAddress& client);
+    // `tls` nullptr: plain HTTP.
+    Downstream(Hand& hand, Fd fd, std::unique_ptr<io::TlsSession> tls, const worker::ListenKey& arrived_at,
+               const io::SocketAddress& client);
     ~Downstream();
 
     // Everything that is possible now; may end in our destruction, so callers touch nothing of us afterwards.

@@ -188,7 +188,8 @@ Exchange::Step Exchange::send() {
                                  .host = host_.empty() ? std::string_view(local) : host_,
                                  .target = target_,
                                  .port = port,
-                                 .upgrade = wants_upgrade(request_, request_parser_.framing())});
+                                 .upgrade = wants_upgrade(request_, request_parser_.framing()),
+                                 .tls = down.tls() != nullptr});
         up.write(head);
         watch_stall(stall_timeout);
     }

@@ -55,7 +55,7 @@ void append_forwarded(std::string& out, const http::RequestHead& request, const 
     out.append("X-Forwarded-For: ");
     for (const auto member : http::list_members(request.headers, "X-Forwarded-For")) out.append(member).append(", ");
     out.append(context.client).append("\r\n");
-    append_header(out, "X-Forwarded-Proto", "http");
+    append_header(out, "X-Forwarded-Proto", context.tls ? "https" : "http");
     if (!context.host.empty()) append_header(out, "X-Forwarded-Host", context.host);
     append_header(out, "X-Forwarded-Port", context.port);
 }

@@ -17,6 +17,7 @@ struct RequestContext {
     std::string_view target;  // origin form
     std::string_view port;    // where the request arrived
     bool upgrade = false;     // ask the backend to switch protocols too
+    bool tls = false;         // the request came by HTTPS
 };
 
 void append_upstream_request(std::string& out, const http::RequestHead& request, const http::Framing& framing,

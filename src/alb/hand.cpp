@@ -126,9 +126,20 @@ void Hand::accept_from(Listener& listener) {
             return;
         }
         io::set_no_delay(fd->get());
+        std::unique_ptr<io::TlsSession> tls;
+        const auto table = routes();
+        if (const auto* context = table->tls(listener.key.vni, {listener.key.address, listener.key.port})) {
+            auto session = (*context)->session(fd->get());
+            if (!session) {
+                log::warning("no TLS session", {{"error", session.error().message}});
+                continue;
+            }
+            tls = std::move(*session);
+        }
         metrics_.accepted.add();
         metrics_.connections.add(1);
-        Downstream& connection = connections_.emplace_back(*this, std::move(*fd), listener.key, client);
+        Downstream& connection =
+            connections_.emplace_back(*this, std::move(*fd), std::move(tls), listener.key, client);
         connection.self = std::prev(connections_.end());
         if (const auto watched = loop_->watch(connection.peer.fd(), connection); !watched) close(connection);
     }

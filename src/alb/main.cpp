@@ -12,8 +12,8 @@ Status run(worker::Start start, const Options& options, std::stop_token stop) {
     const auto proxy = TRY(Proxy::create(*start.channel, options.hands));
     const auto client = kube::connect(start.api);
     const auto brain = kube::Brain::create(*client);
-    kube::EventRecorder events(*client, "weft-alb");
-    const Reconciler reconciler(*brain, *proxy, events);
+    // Made before the sandbox closes: OpenSSL reads its files once.
+    const Reconciler reconciler(*brain, *proxy, TRY(Certificates::create()));
 
     std::unique_ptr<http::HealthServer> health;
     if (!options.health_socket.empty()) {

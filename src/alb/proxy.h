@@ -9,7 +9,6 @@
 #include <set>
 #include <vector>
 
-#include "alb/config.h"
 #include "alb/hand.h"
 #include "alb/route.h"
 #include "base/published.h"

@@ -26,6 +26,7 @@ RouteTable::RouteTable(const AlbConfig& config) : groups_(config.groups) {
     for (const auto& listener : config.listeners) {
         ListenerRoutes& routes = listeners_[{listener.vni, listener.at}];
         routes.fallback = listener.fallback;
+        routes.tls = listener.tls;
         for (const auto& host : listener.hosts) {
             const bool wildcard = host.host.starts_with("*.");
             HostRoutes& made = wildcard ? routes.wildcards[host.host.substr(2)] : routes.hosts[host.host];
@@ -41,6 +42,11 @@ RouteTable::RouteTable(const AlbConfig& config) : groups_(config.groups) {
         if (const auto any = routes.hosts.find(std::string_view()); any != routes.hosts.end())
             routes.any = &any->second;
     }
+}
+
+const std::shared_ptr<io::TlsContext>* RouteTable::tls(uint32_t vni, const io::SocketAddress& at) const {
+    const auto found = listeners_.find({vni, at});
+    return found == listeners_.end() || !found->second.tls ? nullptr : &found->second.tls;
 }
 
 uint32_t RouteTable::route(uint32_t vni, const io::SocketAddress& at, std::string_view host,

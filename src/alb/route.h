@@ -11,9 +11,16 @@
 #include <unordered_map>
 #include <vector>
 
-#include "alb/config.h"
+#include "ingress/config.h"
 
 namespace weft::alb {
+
+// What Ingresses are compiled to; these are the proxy's own words too.
+using ingress::AlbConfig;
+using ingress::BackendGroup;
+using ingress::Certificates;
+using ingress::no_group;
+using ingress::PathKind;
 
 struct StringHash {
     using is_transparent = void;
@@ -29,6 +36,9 @@ public:
     // The index of the group that shall answer; no_group = 404. `host` as sent (any case, with or without port), `path`
     // still encoded.
     uint32_t route(uint32_t vni, const io::SocketAddress& at, std::string_view host, std::string_view path) const;
+
+    // What connections that arrive there begin with; nullptr: plain HTTP. Lives as long as the table.
+    const std::shared_ptr<io::TlsContext>* tls(uint32_t vni, const io::SocketAddress& at) const;
 
     const BackendGroup& group(uint32_t index) const { return groups_[index]; }
     size_t group_count() const { return groups_.size(); }
@@ -51,6 +61,7 @@ private:
         StringMap<HostRoutes> wildcards;  // "example.test" of "*.example.test"
         const HostRoutes* any = nullptr;  // in hosts, under ""
         uint32_t fallback = no_group;
+        std::shared_ptr<io::TlsContext> tls;
     };
     struct At {
         uint32_t vni;

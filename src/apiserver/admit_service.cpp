@@ -1,6 +1,7 @@
 #include "apiserver/admit_service.h"
 
 #include "apiserver/schema.h"
+#include "apiserver/service_families.h"
 #include "apiserver/validate.h"
 
 namespace weft::apiserver {
@@ -38,23 +39,12 @@ bool needs_health_port(const json::Value& spec) {
            json::find_string(spec, {"externalTrafficPolicy"}) == "Local";
 }
 
-void set_families(json::Value& spec, bool is_headless) {
-    const json::Object* selector = json::find_object(spec, {"selector"});
-    const bool has_selector = selector != nullptr && !selector->empty();
-    if (!json::has(spec, {"ipFamilyPolicy"})) {
-        json::set(spec, {"ipFamilyPolicy"}, is_headless && !has_selector ? "RequireDualStack" : "SingleStack");
-    }
-    if (json::has(spec, {"ipFamilies"})) return;
-    const bool both = is_headless && json::find_string(spec, {"ipFamilyPolicy"}) == "RequireDualStack";
-    json::set(spec, {"ipFamilies"}, both ? json::Array{"IPv4", "IPv6"} : json::Array{"IPv4"});
-}
-
 }  // namespace
 
-bool ServiceIndex::Vpc::is_reserved(const net::Address& address) const {
-    const net::Address& base = service_cidr.address;
+bool ServiceIndex::Range::is_reserved(const net::Address& address) const {
+    const net::Address& base = cidr.address;
     return address == base || address == base.plus(kubernetes_offset) || address == base.plus(dns_offset) ||
-           address == base.plus(service_cidr.size() - 1);
+           address == base.plus(cidr.size() - 1);
 }
 
 void ServiceIndex::load(StoreView& view) {
@@ -83,9 +73,10 @@ void ServiceIndex::stored_vpc(const json::Value* before, const json::Value* afte
     if (!cidr) return;
     const auto [found, is_new] = vpcs_.try_emplace(name);
     found->second.is_default = json::find_bool(*after, {"spec", "default"});
+    const auto ipv6 = net::Prefix::parse(json::find_string(*after, {"spec", "ipv6ServiceCIDR"}));
+    if (ipv6 && !found->second.ipv6) found->second.ipv6 = Range{*ipv6, ipv6->address};
     if (!is_new) return;
-    found->second.service_cidr = *cidr;
-    found->second.floor = cidr->address;
+    found->second.ipv4 = Range{*cidr, cidr->address};
     // A VPC made again under its old name finds its Services still there.
     for (const auto& [service, taken] : services_) {
         if (taken.vpc != name) continue;
@@ -122,28 +113,29 @@ std::string ServiceIndex::vpc_name_of(const std::string& service) const {
     return {};
 }
 
-Verdict ServiceIndex::admit(StoreView&, const Kind& kind, json::Value& object, const json::Value*) {
+Verdict ServiceIndex::admit(StoreView&, const Kind& kind, json::Value& object, const json::Value* stored) {
     const std::string service = key_of(object);
-    if (auto given = give_cluster_ip(kind, object, service); !given) return given;
+    if (auto given = give_cluster_ips(kind, object, stored, service); !given) return given;
     return give_node_ports(kind, object, service);
 }
 
-std::optional<net::Address> ServiceIndex::own_address(const Vpc& vpc, const std::string& service) const {
+std::optional<net::Address> ServiceIndex::own_address(const Vpc& vpc, const Range& range,
+                                                      const std::string& service) const {
     if (!vpc.is_default) return std::nullopt;
-    if (service == "default/kubernetes") return vpc.service_cidr.address.plus(kubernetes_offset);
-    if (service == "kube-system/kube-dns") return vpc.service_cidr.address.plus(dns_offset);
+    if (service == "default/kubernetes") return range.cidr.address.plus(kubernetes_offset);
+    if (service == "kube-system/kube-dns") return range.cidr.address.plus(dns_offset);
     return std::nullopt;
 }
 
-std::optional<std::string> ServiceIndex::static_error(const Vpc& vpc, const net::Address& address,
+std::optional<std::string> ServiceIndex::static_error(const Vpc& vpc, const Range& range, const net::Address& address,
                                                       const std::string& service) const {
     const std::string text = address.text();
-    if (!vpc.service_cidr.contains(address)) {
+    if (!range.cidr.contains(address)) {
         return fmt::format(
             "failed to allocate IP {}: the provided IP ({}) is not in the valid range. The range of valid IPs is {}",
-            text, text, vpc.service_cidr.text());
+            text, text, range.cidr.text());
     }
-    if (vpc.is_reserved(address) && own_address(vpc, service) != address) {
+    if (range.is_reserved(address) && own_address(vpc, range, service) != address) {
         return fmt::format("failed to allocate IP {}: the provided IP ({}) is reserved", text, text);
     }
     const auto owner = vpc.taken.find(address);
@@ -153,26 +145,42 @@ std::optional<std::string> ServiceIndex::static_error(const Vpc& vpc, const net:
     return std::nullopt;
 }
 
-std::optional<net::Address> ServiceIndex::lowest_free(Vpc& vpc) {
-    net::Address address = vpc.floor;
-    while (vpc.service_cidr.contains(address) && (vpc.is_reserved(address) || vpc.taken.contains(address))) {
+std::optional<net::Address> ServiceIndex::lowest_free(const Vpc& vpc, Range& range) const {
+    net::Address address = range.floor;
+    while (range.cidr.contains(address) && (range.is_reserved(address) || vpc.taken.contains(address))) {
         address = address.plus(1);
     }
-    vpc.floor = address;
-    return vpc.service_cidr.contains(address) ? std::optional(address) : std::nullopt;
+    range.floor = address;
+    return range.cidr.contains(address) ? std::optional(address) : std::nullopt;
 }
 
-Verdict ServiceIndex::give_cluster_ip(const Kind& kind, json::Value& object, const std::string& service) {
+std::expected<net::Address, Refusal> ServiceIndex::give_cluster_ip(const Kind& kind, Text name, Vpc& vpc, Range& range,
+                                                                   Text wished, const std::string& service) const {
+    if (!wished.empty()) {
+        const net::Address address = MUST(net::Address::parse(wished));  // validation has seen it
+        const auto wrong = static_error(vpc, range, address, service);
+        if (!wrong) return address;
+        return std::unexpected(invalid(
+            kind, name, {invalid_value("spec.clusterIPs", json::Value(json::Array{json::Value(wished)}), *wrong)}));
+    }
+    if (const auto own = own_address(vpc, range, service)) {
+        const auto owner = vpc.taken.find(*own);
+        if (owner == vpc.taken.end() || owner->second == service) return *own;
+        return std::unexpected(internal_error("failed to allocate a serviceIP: reserved address is taken"));
+    }
+    if (const auto free = lowest_free(vpc, range)) return *free;
+    return std::unexpected(internal_error("failed to allocate a serviceIP: range is full"));
+}
+
+Verdict ServiceIndex::give_cluster_ips(const Kind& kind, json::Value& object, const json::Value* stored,
+                                       const std::string& service) {
     json::Value& spec = object.get_object()["spec"];
     const Text name = json::find_string(object, {"metadata", "name"});
     if (json::find_string(spec, {"type"}) == "ExternalName") return {};
-    const std::string wished(json::find_string(spec, {"clusterIP"}));
-    const bool is_headless = wished == "None";
-    set_families(spec, is_headless);
-    if (is_headless) return {};
+    const bool is_headless = json::find_string(spec, {"clusterIP"}) == "None";
     const std::string vpc_name = vpc_name_of(service);
     const auto found = vpcs_.find(vpc_name);
-    if (found == vpcs_.end()) {
+    if (found == vpcs_.end() && !is_headless) {
         const std::string why =
             vpc_name.empty()
                 ? fmt::format(
@@ -182,22 +190,28 @@ Verdict ServiceIndex::give_cluster_ip(const Kind& kind, json::Value& object, con
         return std::unexpected(
             invalid(kind, name, {invalid_value("spec.clusterIPs", json::Value(json::Array{}), why)}));
     }
-    Vpc& vpc = found->second;
-    std::optional<net::Address> address;
-    if (!wished.empty()) {
-        address = MUST(net::Address::parse(wished));  // validation has seen it
-        if (const auto wrong = static_error(vpc, *address, service)) {
-            return std::unexpected(invalid(
-                kind, name, {invalid_value("spec.clusterIPs", json::Value(json::Array{json::Value(wished)}), *wrong)}));
-        }
-    } else if ((address = own_address(vpc, service))) {
-        if (vpc.taken.contains(*address))
-            return std::unexpected(internal_error("failed to allocate a serviceIP: reserved address is taken"));
-    } else if (!(address = lowest_free(vpc))) {
-        return std::unexpected(internal_error("failed to allocate a serviceIP: range is full"));
+    const json::Value* before = stored == nullptr ? nullptr : json::find(*stored, {"spec"});
+    const bool offers_ipv6 = found != vpcs_.end() && found->second.ipv6.has_value();
+    if (auto errors = settle_families(spec, before, offers_ipv6); !errors.empty())
+        return std::unexpected(invalid(kind, name, std::move(errors)));
+    if (is_headless) return {};
+    const std::vector<std::string> families = json::find_strings(spec, {"ipFamilies"});
+    const std::vector<std::string> wished = json::find_strings(spec, {"clusterIPs"});
+    json::Array given;
+    for (size_t index = 0; index < families.size(); index++) {
+        Range* const range = found->second.range_of(families[index] == "IPv4");
+        if (range == nullptr) continue;  // a Service older than the VPC's rule for the family keeps what it has
+        const auto address = give_cluster_ip(kind, name, found->second, *range,
+                                             index < wished.size() ? Text(wished[index]) : Text(), service);
+        if (!address) return std::unexpected(address.error());
+        given.push_back(json::Value(address->text()));
     }
-    json::set(spec, {"clusterIP"}, json::Value(address->text()));
-    json::set(spec, {"clusterIPs"}, json::Array{json::Value(address->text())});
+    if (given.empty()) {
+        return std::unexpected(
+            invalid(kind, name, {invalid_value("spec.ipFamilies[0]", families[0], "not configured on this cluster")}));
+    }
+    json::set(spec, {"clusterIP"}, json::Value(given[0]));
+    json::set(spec, {"clusterIPs"}, std::move(given));
     return {};
 }
 
@@ -320,7 +334,8 @@ void ServiceIndex::release(const std::string& service) {
             const auto owner = vpc->second.taken.find(address);
             if (owner == vpc->second.taken.end() || owner->second != service) continue;
             vpc->second.taken.erase(owner);
-            vpc->second.floor = std::min(vpc->second.floor, address);
+            if (Range* const range = vpc->second.range_of(address.is_v4()))
+                range->floor = std::min(range->floor, address);
         }
     }
     for (const auto& port : found->second.node_ports) {

@@ -1,6 +1,6 @@
 // ServiceIndex: which ClusterIPs and nodePorts are taken, kept beside the store by its writer thread (see admit.h).
 //
-// Shapes: VPC → Service CIDR and taken addresses; Service → the VPC and addresses it took, so that release needs no
+// Shapes: VPC → Service CIDRs, one a family, and taken addresses; Service → the VPC and addresses it took, so that release needs no
 // look at what its namespace says by then. The lowest free address is found from a floor below which all are taken.
 // Threads: the writer thread only. Source: spec/kubernetes.md SVC-50..59; design.md §4.
 #pragma once
@@ -26,13 +26,19 @@ public:
     bool holds_addresses_of(std::string_view ns) const;
 
 private:
-    struct Vpc {
-        net::Prefix service_cidr;
-        bool is_default = false;
-        std::unordered_map<net::Address, std::string> taken;  // → "namespace/name"
-        net::Address floor;                                   // everything below is taken or reserved
+    struct Range {
+        net::Prefix cidr;
+        net::Address floor;  // everything below is taken or reserved
 
         bool is_reserved(const net::Address& address) const;  // network, .1, .10, broadcast
+    };
+    struct Vpc {
+        Range ipv4;
+        std::optional<Range> ipv6;
+        bool is_default = false;
+        std::unordered_map<net::Address, std::string> taken;  // → "namespace/name", of both families
+
+        Range* range_of(bool is_v4) { return is_v4 ? &ipv4 : ipv6 ? &*ipv6 : nullptr; }
     };
     struct Taken {
         std::string vpc;
@@ -41,12 +47,17 @@ private:
     };
 
     std::string vpc_name_of(const std::string& service) const;  // the one it took from, else its namespace's; "" = none
-    std::optional<std::string> static_error(const Vpc& vpc, const net::Address& address,
+    std::optional<std::string> static_error(const Vpc& vpc, const Range& range, const net::Address& address,
                                             const std::string& service) const;
-    std::optional<net::Address> lowest_free(Vpc& vpc);
-    std::optional<net::Address> own_address(const Vpc& vpc,
+    std::optional<net::Address> lowest_free(const Vpc& vpc, Range& range) const;
+    std::optional<net::Address> own_address(const Vpc& vpc, const Range& range,
                                             const std::string& service) const;  // of kubernetes, kube-dns
-    Verdict give_cluster_ip(const Kind& kind, json::Value& object, const std::string& service);
+    Verdict give_cluster_ips(const Kind& kind, json::Value& object, const json::Value* stored,
+                             const std::string& service);
+    // The address at a place of spec.clusterIPs: the one wished, or a free one.
+    std::expected<net::Address, Refusal> give_cluster_ip(const Kind& kind, std::string_view name, Vpc& vpc,
+                                                         Range& range, std::string_view wished,
+                                                         const std::string& service) const;
     Verdict give_node_ports(const Kind& kind, json::Value& object, const std::string& service);
     std::optional<std::string> node_port_error(const std::string& protocol, int64_t port,
                                                const std::string& service) const;

@@ -30,12 +30,12 @@ public:
         }
     }
 
-    void vpc(std::string_view name, std::string_view cidr, bool is_default) {
+    void vpc(std::string_view name, std::string_view cidr, bool is_default, std::string_view more = "") {
         put(
             fmt::format("{{apiVersion: weft.dev/v1, kind: VPC, metadata: {{name: {}}}, spec: {{cidrBlock: 10.0.0.0/16, "
                         "serviceCIDR: "
-                        "{}, default: {}}}}}",
-                        name, cidr, is_default));
+                        "{}, default: {}{}}}}}",
+                        name, cidr, is_default, more));
     }
 
     // The error's message, or "" and the object is stored (unless it is a dry run).
@@ -267,6 +267,102 @@ TEST(Admit, TenThousandServicesCostNoScan) {
             EXPECT_EQ(json::find_string(one, {"spec", "clusterIP"}), "172.24.39.18");
         }
     }
+}
+
+// "error", or "policy families clusterIPs" of the stored Service.
+std::string families_of(World& world, std::string_view spec, std::string_view name = "s", std::string_view ns = "default") {
+    const std::string error = world.put(
+        fmt::format("{{apiVersion: v1, kind: Service, metadata: {{name: {}, namespace: {}}}, spec: {}}}", name, ns, spec));
+    if (!error.empty()) return error;
+    const json::Value stored = *world.get(kube::services, {std::string(ns), std::string(name)});
+    return fmt::format("{} {} {}", json::find_string(stored, {"spec", "ipFamilyPolicy"}),
+                       fmt::join(json::find_strings(stored, {"spec", "ipFamilies"}), ","),
+                       fmt::join(json::find_strings(stored, {"spec", "clusterIPs"}), ","));
+}
+
+World& dual_stack(World& world) {
+    world.vpc("vpc-demo", "172.21.0.0/27", true, ", ipv6CidrBlock: 'fd00:10::/56', ipv6ServiceCIDR: 'fd00:172:21::/112'");
+    world.vpc("vpc-blue", "172.21.0.0/27", false, ", ipv6ServiceCIDR: 'fd00:172:21::/112'");
+    return world;
+}
+
+TEST(Admit, FamiliesAsPolicyAndVpcSay) {
+    struct Row {
+        std::string_view rule, spec, single, dual;
+    };
+    static constexpr std::string_view two_of_one = "must be 'RequireDualStack' or 'PreferDualStack' when multiple";
+    const std::vector<Row> rows = {
+        {"SVC-61", "{ports: [{port: 80}]}", "SingleStack IPv4 172.21.0.2", "SingleStack IPv4 172.21.0.2"},
+        {"SVC-60", "{ipFamilyPolicy: PreferDualStack, ports: [{port: 80}]}", "PreferDualStack IPv4 172.21.0.2",
+         "PreferDualStack IPv4,IPv6 172.21.0.2,fd00:172:21::2"},
+        {"SVC-62", "{ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv6], ports: [{port: 80}]}",
+         "spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster",
+         "PreferDualStack IPv6,IPv4 fd00:172:21::2,172.21.0.2"},
+        {"SVC-62 inferred", "{ipFamilyPolicy: RequireDualStack, clusterIP: 'fd00:172:21::7', ports: [{port: 80}]}",
+         "IPv6 is not configured on this cluster", "RequireDualStack IPv6,IPv4 fd00:172:21::7,172.21.0.2"},
+        {"SVC-64", "{ipFamilyPolicy: RequireDualStack, ports: [{port: 80}]}",
+         "spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services",
+         "RequireDualStack IPv4,IPv6 172.21.0.2,fd00:172:21::2"},
+        {"SVC-65", "{ipFamilies: [IPv6], ports: [{port: 80}]}", "not configured on this cluster",
+         "SingleStack IPv6 fd00:172:21::2"},
+        {"SVC-63", "{ipFamilies: [IPv4, IPv6], ports: [{port: 80}]}", two_of_one, two_of_one},
+        {"SVC-63 addresses",
+         "{ipFamilyPolicy: SingleStack, clusterIP: 172.21.0.9, clusterIPs: [172.21.0.9, 'fd00:172:21::9'], ports: [{port: "
+         "80}]}",
+         two_of_one, two_of_one},
+        {"SVC-61 headless, selectorless", "{clusterIP: None}", "RequireDualStack IPv4,IPv6 None",
+         "RequireDualStack IPv4,IPv6 None"},
+        {"SVC-61 headless", "{clusterIP: None, selector: {a: b}}", "SingleStack IPv4 None", "SingleStack IPv4 None"},
+        {"SVC-62 headless", "{clusterIP: None, ipFamilyPolicy: PreferDualStack, selector: {a: b}}",
+         "PreferDualStack IPv4 None", "PreferDualStack IPv4,IPv6 None"},
+        {"SVC-53", "{clusterIP: 'fd00:172:22::2', ports: [{port: 80}]}", "IPv6 is not configured on this cluster",
+         "the provided IP (fd00:172:22::2) is not in the valid range. The range of valid IPs is fd00:172:21::/112"},
+        {"SVC-53 reserved", "{clusterIP: 'fd00:172:21::a', ports: [{port: 80}]}",
+         "IPv6 is not configured on this cluster", "the provided IP (fd00:172:21::a) is reserved"},
+    };
+    for (const Row& row : rows) {
+        World single, dual;
+        EXPECT_NE(families_of(single, row.spec).find(row.single), std::string::npos)
+            << row.rule << ": " << families_of(single, row.spec);
+        EXPECT_NE(families_of(dual_stack(dual), row.spec).find(row.dual), std::string::npos)
+            << row.rule << ": " << families_of(dual, row.spec);
+    }
+}
+
+// SVC-66
+TEST(Admit, SecondFamilyComesAndGoesThePrimaryStays) {
+    World world;
+    dual_stack(world);
+    EXPECT_EQ(families_of(world, "{ports: [{port: 80}]}"), "SingleStack IPv4 172.21.0.2");
+    EXPECT_EQ(families_of(world, "{ipFamilyPolicy: PreferDualStack, ports: [{port: 80}]}"),
+              "PreferDualStack IPv4,IPv6 172.21.0.2,fd00:172:21::2");
+    EXPECT_EQ(families_of(world, "{ports: [{port: 81}]}"), "PreferDualStack IPv4,IPv6 172.21.0.2,fd00:172:21::2")
+        << "a wish that says nothing keeps both";
+    EXPECT_EQ(families_of(world, "{ipFamilyPolicy: PreferDualStack, ports: [{port: 80}]}", "other"),
+              "PreferDualStack IPv4,IPv6 172.21.0.3,fd00:172:21::3");
+    EXPECT_EQ(families_of(world, "{ipFamilyPolicy: PreferDualStack, ports: [{port: 80}]}", "s", "blue"),
+              "PreferDualStack IPv4,IPv6 172.21.0.2,fd00:172:21::2")
+        << "every VPC has its own";
+    // What `kubectl edit` sends: the policy changed, the lists as they were.
+    EXPECT_EQ(families_of(world, "{ipFamilyPolicy: SingleStack, ipFamilies: [IPv4, IPv6], clusterIP: 172.21.0.2, clusterIPs: "
+                                 "[172.21.0.2, 'fd00:172:21::2'], ports: [{port: 80}]}"),
+              "SingleStack IPv4 172.21.0.2");
+    EXPECT_EQ(families_of(world, "{ipFamilyPolicy: PreferDualStack, ports: [{port: 80}]}", "third"),
+              "PreferDualStack IPv4,IPv6 172.21.0.4,fd00:172:21::2")
+        << "the address given back is the lowest free one";
+}
+
+TEST(Admit, ServicesOlderThanTheVpcsSecondFamilyStayAsTheyAre) {
+    World world;
+    EXPECT_EQ(families_of(world, "{ipFamilyPolicy: PreferDualStack, ports: [{port: 80}]}"),
+              "PreferDualStack IPv4 172.21.0.2");
+    dual_stack(world);
+    EXPECT_EQ(families_of(world, "{ipFamilyPolicy: PreferDualStack, ports: [{port: 81}]}"),
+              "PreferDualStack IPv4 172.21.0.2");
+    EXPECT_EQ(families_of(world, "{ipFamilyPolicy: RequireDualStack, ports: [{port: 81}]}"),
+              "RequireDualStack IPv4,IPv6 172.21.0.2,fd00:172:21::2");
+    EXPECT_EQ(world.ip_of("kubernetes", "default", "ipFamilyPolicy: PreferDualStack"), "172.21.0.1");
+    EXPECT_EQ(json::find_strings(world.stored("kubernetes"), {"spec", "clusterIPs"})[1], "fd00:172:21::1");
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ Outcome<Reply> Api::answer_or_fail(const Call& call) {
     if (auto health = answer_health(call)) return std::move(*health);
     const auto& path = call.segments;
     if (path.size() == 1 && path[0] == "version") return json_reply(200, version_info(), TRY(negotiate(call, {})));
-    const Identity identity = TRY(tokens_.identify(call.authorization));
+    const Identity identity = TRY(identify(call));
     if (identity.role == nullptr) return refuse(401, "Unauthorized", "Unauthorized");
     if (path.empty())
         return json_reply(200, json::Object{{"paths", json::Array{"/api", "/apis", "/healthz", "/livez", "/metrics",

@@ -35,6 +35,7 @@ public:
 private:
     Api(store::Log& log, Tokens tokens, const Instance& instance, const Clock& clock);
     Status make_default_namespaces();
+    Outcome<Identity> identify(const Call& call);
     Outcome<Reply> answer_or_fail(const Call& call);
     Outcome<Reply> answer_resource(const Call& call, const Identity& identity, std::shared_ptr<const KindTable> table);
     std::optional<Reply> answer_health(const Call& call);

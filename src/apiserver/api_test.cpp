@@ -152,6 +152,10 @@ TEST_F(ApiTest, certificates_and_tokens_are_made_once_and_kept) {
     const auto first = open_certificate(instance);
     ASSERT_TRUE(first) << first.error().message;
     EXPECT_EQ(open_certificate(instance)->certificate_pem, first->certificate_pem);
+    const auto named = open_certificate(instance, {"172.21.0.1", "fd00:172:21::1"});
+    EXPECT_NE(named->certificate_pem, first->certificate_pem) << "the kubernetes.default of a new VPC";
+    EXPECT_EQ(named->ca_pem, first->ca_pem);
+    EXPECT_EQ(open_certificate(instance, {"172.21.0.1"})->certificate_pem, named->certificate_pem);
     const auto tokens = Tokens::open(instance);
     ASSERT_TRUE(tokens) << tokens.error().message;
     EXPECT_EQ(Tokens::open(instance)->root(), tokens->root());

@@ -64,14 +64,22 @@ static const std::vector<Role>& roles() {
             "addressblocks",
             "addressblocks/status",
             "securitygroups",
-            "securitygroups/status"}},
+            "securitygroups/status",
+            "podnetworkings",
+            "podnetworkings/status",
+            "podenis",
+            "podenis/status",
+            "routetables",
+            "routetables/status",
+            "vpcpeerings",
+            "vpcpeerings/status"}},
           // Owner references and finalizers of any other kind.
           {{"patch"}, {"*", "secrets"}}}},
         {"agent",
          false,
          {{read_verbs,
            {"namespaces", "nodes", "pods", "services", "endpointslices", "ingresses", "ingressclasses", "configmaps",
-            "vpcs", "vswitches", "addresspools", "addressblocks", "securitygroups", "leases"}},
+            "vpcs", "vswitches", "addresspools", "addressblocks", "securitygroups", "routetables", "leases"}},
           {status_verbs, {"addressblocks/status", "nodes/status"}},
           {write_verbs, {"events", "leases"}}}},
         {"runtime",
@@ -79,18 +87,24 @@ static const std::vector<Role>& roles() {
          {{read_verbs,
            {"namespaces", "nodes", "pods", "services", "configmaps", "secrets", "serviceaccounts", "leases", "vpcs"}},
           {write_verbs, {"nodes", "nodes/status", "pods/status", "events", "leases"}},
-          {{"delete"}, {"pods"}}}},
+          {{"delete"}, {"pods"}},
+          {{"create"}, {"serviceaccounts/token"}}}},
         {"alb",
          false,
          {{read_verbs,
            {"namespaces", "nodes", "services", "endpointslices", "ingresses", "ingressclasses", "secrets", "configmaps",
-            "vpcs"}},
-          {write_verbs, {"events"}}}},
+            "vpcs"}}}},
         {"dns",
          false,
          {{read_verbs, {"namespaces", "nodes", "pods", "services", "endpointslices", "configmaps", "vpcs"}}}},
     };
     return all;
+}
+
+const Role& account_role() {
+    static const Role role{
+        "serviceaccount", false, {{read_verbs, {"pods", "services", "endpointslices", "configmaps", "events"}}}};
+    return role;
 }
 
 const Role* find_role(std::string_view name) {
@@ -173,7 +187,9 @@ Done authorize(const Identity& identity, const Target& target, const Call& call)
     if (identity.role == nullptr) return refuse(401, "Unauthorized", "Unauthorized");
     // exec is a change, whatever method starts it.
     const bool guarded = !identity.role->everything && target.kind->plural == "secrets" && target.verb == Verb::patch;
-    if (identity.role->allows(target.verb, *target.kind, target.subresource) && (!guarded || is_ties_only(call)))
+    const bool in_bounds = identity.ns.empty() || identity.ns == target.key.ns;
+    if (in_bounds && identity.role->allows(target.verb, *target.kind, target.subresource) &&
+        (!guarded || is_ties_only(call)))
         return {};
     const std::string where =
         target.key.ns.empty() ? "at the cluster scope" : fmt::format("in the namespace \"{}\"", target.key.ns);

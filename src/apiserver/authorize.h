@@ -34,6 +34,9 @@ struct Role {
 // "agent", "controller", "runtime", "alb", "dns", "up", "root"; nullptr for another name.
 const Role* find_role(std::string_view name);
 
+// What a pod may do as its ServiceAccount: look at what runs in its own namespace.
+const Role& account_role();
+
 class Tokens {
 public:
     // Reads or makes every token and writes the component files (0600 in a 0700 folder).

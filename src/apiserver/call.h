@@ -21,6 +21,7 @@ struct Role;  // authorize.h
 struct Identity {
     std::string user = "system:anonymous";
     const Role* role = nullptr;  // nullptr: only what anyone may see
+    std::string ns{};            // not empty: only in this namespace
 };
 
 struct Call {

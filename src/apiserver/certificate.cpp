@@ -80,7 +80,10 @@ bool add_extension(X509* cert, X509* issuer, int nid, const char* value) {
 }
 
 // issuer nullptr: signs itself and is a CA.
-Result<Cert> make_cert(EVP_PKEY* key, const std::string& name, X509* issuer, EVP_PKEY* issuer_key, WallTime now) {
+Result<Cert> make_cert(EVP_PKEY* key, const std::string& name, X509* issuer, EVP_PKEY* issuer_key, WallTime now,
+                       const std::vector<std::string>& addresses = {}) {
+    std::string names = server_names;
+    for (const std::string& address : addresses) names += ",IP:" + address;
     Cert cert(X509_new());
     const int64_t now_s = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
     const int64_t days = issuer == nullptr ? ca_days : server_days;
@@ -105,13 +108,14 @@ Result<Cert> make_cert(EVP_PKEY* key, const std::string& name, X509* issuer, EVP
              add_extension(cert.get(), signer, NID_key_usage, "critical,digitalSignature") &&
              add_extension(cert.get(), signer, NID_ext_key_usage, "serverAuth") &&
              add_extension(cert.get(), signer, NID_authority_key_identifier, "keyid") &&
-             add_extension(cert.get(), signer, NID_subject_alt_name, server_names);
+             add_extension(cert.get(), signer, NID_subject_alt_name, names.c_str());
     }
     if (!ok || X509_sign(cert.get(), issuer_key, EVP_sha256()) == 0) return ssl_fail("sign certificate");
     return cert;
 }
 
-bool is_good(const std::string& cert_text, const std::string& key_text, X509* issuer, WallTime now) {
+bool is_good(const std::string& cert_text, const std::string& key_text, X509* issuer, WallTime now,
+             const std::vector<std::string>& addresses = {}) {
     const Cert cert = parse_cert(cert_text);
     const Key key = parse_key(key_text);
     if (!cert || !key || X509_check_private_key(cert.get(), key.get()) != 1) return false;
@@ -120,6 +124,8 @@ bool is_good(const std::string& cert_text, const std::string& key_text, X509* is
         if (X509_verify(cert.get(), issuer_key.get()) != 1 || X509_check_ip_asc(cert.get(), "127.0.0.1", 0) != 1)
             return false;
     }
+    for (const std::string& address : addresses)
+        if (X509_check_ip_asc(cert.get(), address.c_str(), 0) != 1) return false;
     time_t then = time_t(std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count()) +
                   renew_before_days * day_s;
     return X509_cmp_time(X509_get0_notAfter(cert.get()), &then) > 0;
@@ -127,7 +133,8 @@ bool is_good(const std::string& cert_text, const std::string& key_text, X509* is
 
 }  // namespace
 
-Result<ServerCertificate> open_certificate(const Instance& instance, const Clock& clock) {
+Result<ServerCertificate> open_certificate(const Instance& instance, const std::vector<std::string>& addresses,
+                                           const Clock& clock) {
     const std::string dir = instance.state_dir();
     TRY(make_directories(dir, 0700));
     const WallTime now = clock.wall();
@@ -148,11 +155,11 @@ Result<ServerCertificate> open_certificate(const Instance& instance, const Clock
     const Cert ca = parse_cert(result.ca_pem);
     result.certificate_pem = read_file(dir + "/server.pem").value_or("");
     result.key_pem = read_file(dir + "/server.key").value_or("");
-    if (!is_good(result.certificate_pem, result.key_pem, ca.get(), now)) {
+    if (!is_good(result.certificate_pem, result.key_pem, ca.get(), now, addresses)) {
         const Key ca_key = parse_key(ca_key_text);
         const Key key(EVP_EC_gen("P-256"));
         if (!key || !ca_key) return ssl_fail("make the server's key");
-        const Cert cert = TRY(make_cert(key.get(), "weft-apiserver", ca.get(), ca_key.get(), now));
+        const Cert cert = TRY(make_cert(key.get(), "weft-apiserver", ca.get(), ca_key.get(), now, addresses));
         result.key_pem = TRY(key_pem(key.get()));
         result.certificate_pem = TRY(cert_pem(cert.get()));
         TRY(write_file(dir + "/server.key", result.key_pem, 0600));

@@ -4,6 +4,7 @@
 // (own CA...)".
 #pragma once
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/instance.h"
@@ -15,6 +16,8 @@ struct ServerCertificate {
     std::string ca_pem, certificate_pem, key_pem;
 };
 
-Result<ServerCertificate> open_certificate(const Instance& instance, const Clock& clock = system_clock());
+// It names `addresses` too: where each VPC's `kubernetes.default` is reached.
+Result<ServerCertificate> open_certificate(const Instance& instance, const std::vector<std::string>& addresses = {},
+                                           const Clock& clock = system_clock());
 
 }  // namespace weft::apiserver

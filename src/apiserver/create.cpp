@@ -6,6 +6,7 @@
 #include "apiserver/schema.h"
 #include "apiserver/validate.h"
 #include "base/rng.h"
+#include "cloud/pod_networking.h"
 
 namespace weft::apiserver {
 
@@ -13,15 +14,31 @@ static constexpr size_t generated_base_max = 58;
 static constexpr size_t generated_suffix = 5;
 static constexpr size_t object_bytes_max = 1536 * 1024;  // API-135
 
+Done Rest::read_deadline() {
+    Duration deadline = write_deadline_max;
+    if (const std::string_view text = call_.query.get("timeout"); !text.empty()) {
+        const auto asked = cloud::parse_go_duration(text);
+        if (!asked) return refuse(400, "BadRequest", fmt::format("timeout: Invalid value: \"{}\"", text));
+        if (*asked > Duration()) deadline = std::min(deadline, *asked);
+    }
+    options_.until = clock_.now() + deadline;
+    return {};
+}
+
 Done Rest::read_write_options() {
+    TRY(read_deadline());
     FieldErrors errors;
     for (const std::string_view value : call_.query.all("dryRun")) {
-        if (value == "All") options_.dry_run = true;
-        else if (!value.empty()) errors.push_back(not_supported("dryRun", json::Value(value), {"All"}));
+        if (value == "All")
+            options_.dry_run = true;
+        else if (!value.empty())
+            errors.push_back(not_supported("dryRun", json::Value(value), {"All"}));
     }
     const std::string_view validation = call_.query.get("fieldValidation");
-    if (validation == "Strict") field_validation_ = FieldValidation::strict;
-    else if (validation == "Ignore") field_validation_ = FieldValidation::ignore;
+    if (validation == "Strict")
+        field_validation_ = FieldValidation::strict;
+    else if (validation == "Ignore")
+        field_validation_ = FieldValidation::ignore;
     else if (!validation.empty() && validation != "Warn")
         errors.push_back(not_supported("fieldValidation", json::Value(validation), {"", "Ignore", "Warn", "Strict"}));
     const bool applies = target_.verb == Verb::patch && is_apply_patch(call_.content_type);
@@ -93,12 +110,18 @@ Done Rest::check_identity(json::Value& object) {
     return {};
 }
 
+Done Rest::check_size(const json::Value& object) {
+    if (json::serialize(object).size() <= object_bytes_max) return {};
+    return refuse(413, "RequestEntityTooLarge", fmt::format("Request entity too large: limit is {}", object_bytes_max));
+}
+
 void Rest::add_warnings(const json::Value& object) {
     for (std::string& warning : write_warnings(kind_, object)) warnings_.push_back(std::move(warning));
 }
 
 Outcome<Reply> Rest::create() {
     if (target_.subresource == "binding") return bind_pod();
+    if (target_.subresource == "token") return create_token();
     TRY(read_write_options());
     return object_reply(201, TRY(create_object(TRY(read_object()))));
 }
@@ -113,8 +136,10 @@ Outcome<json::Value> Rest::create_object(json::Value object, const json::Value* 
     const json::Value* sent = json::find(object, {"metadata", "managedFields"});
     const std::optional<json::Value> given = sent == nullptr ? std::nullopt : std::optional(*sent);
     prepare_create(kind_, object);
-    if (managed_fields != nullptr) set_managed_fields(object, *managed_fields);
-    else track_fields(object, nullptr, given ? &*given : nullptr, Part::main);
+    if (managed_fields != nullptr)
+        set_managed_fields(object, *managed_fields);
+    else
+        track_fields(object, nullptr, given ? &*given : nullptr, Part::main);
     json::set(object, {"metadata", "uid"}, json::Value(random_uuid()));
     json::set(object, {"metadata", "creationTimestamp"}, json::Value(rfc3339(clock_.wall())));
     if (is_crd(kind_)) establish(*kinds_.table(), object, clock_);
@@ -126,9 +151,7 @@ Outcome<json::Value> Rest::create_object(json::Value object, const json::Value* 
         const std::string_view name = json::find_string(object, {"metadata", "name"});
         FieldErrors errors = validate_create(kind_, object);
         if (!errors.empty()) return unprocessable(kind_, name, std::move(errors));
-        if (json::serialize(object).size() > object_bytes_max)
-            return refuse(413, "RequestEntityTooLarge",
-                          fmt::format("Request entity too large: limit is {}", object_bytes_max));
+        TRY(check_size(object));
         auto created = objects_.create(kind_, object, options_);
         if (created) {
             add_warnings(*created);

@@ -1,5 +1,7 @@
 #include "apiserver/defaults_service.h"
 
+#include "apiserver/service_families.h"
+
 namespace weft::apiserver {
 
 namespace {
@@ -85,6 +87,7 @@ void keep_cluster_ips(json::Value& spec, const json::Value& before) {
         const json::Value* kept = json::find(before, {field});
         if (!json::has(spec, {field}) && kept != nullptr) json::set(spec, {field}, *kept);
     }
+    drop_second_family(spec, before);
 }
 
 }  // namespace

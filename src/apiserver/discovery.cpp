@@ -21,6 +21,8 @@ std::vector<Subresource> subresources(const Kind& kind) {
     if (kind.has_status) all.push_back({"status", {}, {}, kind.kind_name, {"get", "patch", "update"}});
     if (kind.has_scale) all.push_back({"scale", "autoscaling", "v1", "Scale", {"get", "patch", "update"}});
     if (kind.resource == kube::namespaces) all.push_back({"finalize", {}, {}, kind.kind_name, {"update", "patch"}});
+    if (kind.resource == kube::service_accounts)
+        all.push_back({"token", "authentication.k8s.io", "v1", "TokenRequest", {"create"}});
     if (kind.resource == kube::pods) {
         all.push_back({"binding", "", "v1", "Binding", {"create"}});
         all.push_back({"exec", "", "v1", "PodExecOptions", {"create", "get"}});

@@ -6,7 +6,8 @@
 #include <thread>
 
 #include "apiserver/api.h"
-#include "apiserver/certificate.h"
+#include "apiserver/certificate_keeper.h"
+#include "apiserver/doors.h"
 #include "apiserver/kubeconfig.h"
 #include "apiserver/serve.h"
 #include "base/fd.h"
@@ -68,8 +69,8 @@ Status run(const Options& options, std::stop_token stop) {
     Tokens tokens = TRY_IN("tokens", Tokens::open(instance));
     const std::string root_token = tokens.root();
     const auto api = TRY(Api::open(*log, std::move(tokens), instance));
-    const ServerCertificate certificate = TRY_IN("certificates", open_certificate(instance));
-    const auto tls = TRY(io::TlsContext::server(certificate.certificate_pem, certificate.key_pem));
+    const auto certificate = TRY_IN("certificates", CertificateKeeper::open(instance, *log));
+    const auto tls = certificate->tls();
 
     http::ServerOptions server_options;
     server_options.name = "apiserver";
@@ -78,7 +79,8 @@ Status run(const Options& options, std::stop_token stop) {
         server_options, [&](http::Request& request, http::Exchange& exchange) { serve(*api, request, exchange); });
     const uint16_t port = TRY(listen_on_loopback(*server, instance, tls));
     TRY(server->listen_unix(instance.api_socket()));
-    TRY(write_kubeconfig(instance, port, certificate.ca_pem, root_token));
+    const auto doors = TRY_IN("doors", Doors::open(instance.run_dir() + "/apiserver.doors.sock", *server, tls));
+    TRY(write_kubeconfig(instance, port, certificate->ca_pem(), root_token));
     const auto health = TRY(http::serve_health(instance.run_dir() + "/apiserver.health.sock", [&] {
         return log->writable() ? Status() : fail(Code::io, "storage-write: the last commit failed");
     }));

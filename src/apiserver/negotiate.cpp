@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "apiserver/protobuf.h"
 #include "base/strings.h"
 
 namespace weft::apiserver {
@@ -66,16 +67,22 @@ std::optional<Accepted> satisfy(const Clause& clause, std::initializer_list<Shap
     }
     if (clause.group != "meta.k8s.io" || (clause.version != "v1" && clause.version != "v1beta1")) return std::nullopt;
     accepted.version = clause.version;
-    if (clause.as == "Table") accepted.shape = Shape::table;
-    else if (clause.as == "PartialObjectMetadata") accepted.shape = Shape::partial;
-    else if (clause.as == "PartialObjectMetadataList") accepted.shape = Shape::partial_list;
-    else return std::nullopt;
+    if (clause.as == "Table")
+        accepted.shape = Shape::table;
+    else if (clause.as == "PartialObjectMetadata")
+        accepted.shape = Shape::partial;
+    else if (clause.as == "PartialObjectMetadataList")
+        accepted.shape = Shape::partial_list;
+    else
+        return std::nullopt;
     return is_offered(offers, accepted.shape) ? std::optional(accepted) : std::nullopt;
 }
 
 }  // namespace
 
-std::string media_type(std::string_view header) { return to_lower(trim(header.substr(0, header.find(';')))); }
+std::string media_type(std::string_view header) {
+    return to_lower(trim(header.substr(0, header.find(';'))));
+}
 
 static bool wants_pretty(const Call& call) {
     const auto pretty = call.query.find("pretty");
@@ -122,12 +129,10 @@ Outcome<json::Value> decode_body(const Call& call, std::vector<std::string>* dup
                           fmt::format("the body must hold one YAML document, not {}", documents->size()));
         return std::move(documents->front());
     }
-    // kubectl's generators (`create configmap NAME`) speak only protobuf; say what does work.
-    const bool protobuf = type == "application/vnd.kubernetes.protobuf";
+    if (type == protobuf_type) return decode_protobuf(call.body);
     return refuse(415, "UnsupportedMediaType",
-                  fmt::format("the body of the request was in an unknown format - accepted media types include: {}{}",
-                              readable_types,
-                              protobuf ? " (protobuf is not spoken here; use kubectl apply -f or create -f)" : ""));
+                  fmt::format("the body of the request was in an unknown format - accepted media types include: {}, {}",
+                              readable_types, protobuf_type));
 }
 
 Reply json_reply(int status, const json::Value& value, const Accepted& accepted) {

@@ -82,8 +82,8 @@ Done Objects::write(const std::function<Done(store::Transaction&, View&)>& work,
     };
     Status status;
     if (options.dry_run) {
-        status = log_.dry_run(closure);
-    } else if (auto written = log_.write(closure); !written) {
+        status = log_.dry_run(closure, options.until);
+    } else if (auto written = log_.write(closure, options.until); !written) {
         status = fail(written.error());
     }
     if (failure) return refuse(std::move(*failure));
@@ -161,7 +161,7 @@ Outcome<json::Value> Objects::remove(const Kind& kind, const kube::ObjectKey& ke
     return removed;
 }
 
-Done Objects::may_remove(const Kind& kind, const kube::ObjectKey& key) {
+Done Objects::may_remove(const Kind& kind, const kube::ObjectKey& key, MonotonicTime until) {
     return write(
         [&](store::Transaction& transaction, View& view) -> Done {
             const auto entry = TRY(transaction.get(key_of(kind.resource, key)));
@@ -171,7 +171,7 @@ Done Objects::may_remove(const Kind& kind, const kube::ObjectKey& key) {
             TRY(admission_.admit(view, kind, Operation::remove, stored, &before));
             return {};
         },
-        {.dry_run = true});
+        {.dry_run = true, .until = until});
 }
 
 }  // namespace weft::apiserver

@@ -22,6 +22,7 @@ json::Value inflate(const Kind& kind, std::string_view value, store::Revision re
 
 struct WriteOptions {
     bool dry_run = false;
+    MonotonicTime until = store::never;  // later, a write that still waits is refused with 504
 };
 
 class Objects {
@@ -38,7 +39,7 @@ public:
     Outcome<json::Value> remove(const Kind& kind, const kube::ObjectKey& key, store::Revision expected,
                                 WriteOptions options);
     // Whether removal would be admitted now; for the first step of a deletion that finalizers hold up.
-    Done may_remove(const Kind& kind, const kube::ObjectKey& key);
+    Done may_remove(const Kind& kind, const kube::ObjectKey& key, MonotonicTime until);
 
     store::Log& log() { return log_; }
 

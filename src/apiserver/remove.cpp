@@ -116,7 +116,7 @@ Outcome<Rest::Deleted> Rest::delete_once(const json::Value& stored, const Delete
         if (kind_.resource == kube::namespaces) wish.set({"status", "phase"}, "Terminating");
     }
     if (wish.body() == stored) return Deleted{stored, false};
-    TRY(objects_.may_remove(kind_, key));
+    TRY(objects_.may_remove(kind_, key, options_.until));
     return Deleted{TRY(objects_.update(kind_, std::move(wish.body()), revision_of(stored), options_)), false};
 }
 

@@ -19,6 +19,7 @@ namespace weft::apiserver {
 
 inline constexpr int patch_tries_max = 64;                                 // lost races before a patch gives up
 inline constexpr int generate_name_tries_max = 8;                          // API-32
+inline constexpr auto write_deadline_max = std::chrono::seconds(34);       // API-75; the query's timeout may shorten it
 inline constexpr auto future_revision_wait_max = std::chrono::seconds(3);  // API-47
 
 class Rest {
@@ -48,6 +49,7 @@ private:
     Outcome<Reply> get_scale();
     Outcome<Reply> write_scale();
     Outcome<Reply> bind_pod();
+    Outcome<Reply> create_token();
     Outcome<Reply> finalize_namespace();
     Outcome<Reply> connect();  // connect.cpp
 
@@ -57,10 +59,12 @@ private:
     // --- writing
     enum class FieldValidation : uint8_t { ignore, warn, strict };
     Done read_write_options();
+    Done read_deadline();
     // Body → object of this kind: decoded, strict errors refused or remembered as warnings, namespace and name checked.
     Outcome<json::Value> read_object();
     Done take_strict_errors(const std::vector<std::string>& strict, bool of_patch);
     Done check_identity(json::Value& object);      // API-34, API-35
+    static Done check_size(const json::Value& object);  // API-135
     void add_warnings(const json::Value& object);  // what is stored but not done (API-92)
     // `managed_fields`: what apply made of them; else they are tracked here.
     Outcome<json::Value> create_object(json::Value object, const json::Value* managed_fields = nullptr);

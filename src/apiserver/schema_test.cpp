@@ -40,7 +40,11 @@ TEST(Schema, EveryBuiltInKindIsKnownByItsUrlAndByItsBody) {
                                            kube::vswitches,
                                            kube::address_pools,
                                            kube::address_blocks,
-                                           kube::security_groups}) {
+                                           kube::pod_networkings,
+                                           kube::pod_enis,
+                                           kube::security_groups,
+                                           kube::route_tables,
+                                           kube::vpc_peerings}) {
         const Kind* kind = table->find(resource);
         ASSERT_NE(kind, nullptr) << resource.plural;
         EXPECT_EQ(kind->resource, resource);

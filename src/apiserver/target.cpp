@@ -24,6 +24,7 @@ static bool has_subresource(const Kind& kind, std::string_view sub) {
     if (sub == "scale") return kind.has_scale;
     if (!kind.group.empty()) return false;
     if (kind.plural == "namespaces") return sub == "finalize";
+    if (kind.plural == "serviceaccounts") return sub == "token";
     if (kind.plural == "pods") return sub == "binding" || sub == "log" || sub == "exec";
     return false;
 }
@@ -66,7 +67,7 @@ static std::optional<Verb> verb_of(const Target& target, const Call& call) {
         target.watch_prefix || watch == "1" || watch == "true" || (call.query.has("watch") && watch.empty());
     if (sub == "exec") return method == "GET" || method == "POST" ? std::optional(Verb::connect) : std::nullopt;
     if (sub == "log") return method == "GET" ? std::optional(Verb::connect) : std::nullopt;
-    if (sub == "binding") return method == "POST" ? std::optional(Verb::create) : std::nullopt;
+    if (sub == "binding" || sub == "token") return method == "POST" ? std::optional(Verb::create) : std::nullopt;
     if (method == "GET" || method == "HEAD") {
         if (sub.empty() && wants_watch) return Verb::watch;
         return named ? Verb::get : Verb::list;

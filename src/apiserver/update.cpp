@@ -34,6 +34,7 @@ Outcome<json::Value> Rest::store_update(json::Value wish, const json::Value& sto
         if (!kind_.crd_name.empty() && !options_.dry_run) finish_crd(objects_, kinds_, kind_.crd_name);
         return removed;
     }
+    TRY(check_size(wish));
     json::Value updated = TRY(objects_.update(kind_, std::move(wish), revision_of(stored), options_));
     if (is_crd(kind_) && !options_.dry_run) kinds_.put(updated);
     return updated;

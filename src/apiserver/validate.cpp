@@ -81,6 +81,9 @@ void validate_spec(const Kind& kind, const json::Value& object, const json::Valu
         {"VSwitch.weft.dev", validate_vswitch},
         {"AddressPool.weft.dev", validate_address_pool},
         {"SecurityGroup.weft.dev", validate_security_group},
+        {"RouteTable.weft.dev", validate_route_table},
+        {"VPCPeering.weft.dev", validate_vpc_peering},
+        {"PodNetworking.network.alibabacloud.com", validate_pod_networking},
     };
     const auto rule = rules.find(kind.group_kind());
     if (rule != rules.end() && (!kind.custom || kind.embedded)) rule->second(object, stored, errors);

@@ -25,6 +25,9 @@ void validate_vpc(const json::Value& object, Stored stored, FieldErrors& errors)
 void validate_vswitch(const json::Value& object, Stored stored, FieldErrors& errors);
 void validate_address_pool(const json::Value& object, Stored stored, FieldErrors& errors);
 void validate_security_group(const json::Value& object, Stored stored, FieldErrors& errors);
+void validate_route_table(const json::Value& object, Stored stored, FieldErrors& errors);
+void validate_vpc_peering(const json::Value& object, Stored stored, FieldErrors& errors);
+void validate_pod_networking(const json::Value& object, Stored stored, FieldErrors& errors);
 
 // Kubernetes' word for what is wrong with a text, or "".
 std::string label_error(std::string_view text);      // DNS-1123 label

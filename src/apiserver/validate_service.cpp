@@ -3,6 +3,7 @@
 #include <set>
 
 #include "apiserver/schema.h"
+#include "apiserver/service_families.h"
 #include "apiserver/validate_rules.h"
 #include "base/strings.h"
 #include "net/address.h"
@@ -162,18 +163,15 @@ void validate_cluster_ips(const Spec& spec, FieldErrors& errors) {
             errors.push_back(not_supported(where, names[index], {"IPv4", "IPv6"}));
         } else if (!given.insert(names[index]).second) {
             errors.push_back(duplicate(where, names[index]));
-        } else if (names[index] == "IPv6" && !spec.is_headless()) {
-            errors.push_back(invalid_value(where, names[index], "not configured on this cluster"));
         }
     }
-    const std::string_view policy = spec.text("ipFamilyPolicy");
-    if (policy == "RequireDualStack" && !spec.is_headless()) {
-        errors.push_back(
-            invalid_value("spec.ipFamilyPolicy", policy, "this cluster is not configured for dual-stack services"));
-    } else if (policy == "SingleStack" && (ips.size() > 1 || names.size() > 1)) {
-        errors.push_back(
-            invalid_value("spec.ipFamilyPolicy", policy,
-                          "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified"));
+    for (size_t index = 0; index < std::min(ips.size(), names.size()); index++) {
+        const auto address = net::Address::parse(ips[index]);
+        if (address && address->is_v4() != (names[index] == "IPv4")) {
+            errors.push_back(invalid_value(
+                field_path("spec.clusterIPs", index), ips[index],
+                fmt::format("expected an {} value as indicated by `ipFamilies[{}]`", names[index], index)));
+        }
     }
 }
 
@@ -253,6 +251,7 @@ void validate_service_change(const Spec& spec, const Spec& before, FieldErrors& 
         spec.text("clusterIP") != before.text("clusterIP")) {
         errors.push_back(invalid_value("spec.clusterIPs[0]", spec.text("clusterIP"), immutable_text));
     }
+    if (!crosses_external_name) validate_family_change(spec.body, before.body, errors);
     if (spec.is_load_balancer() && before.is_load_balancer()) {
         if (spec.text("loadBalancerClass") != before.text("loadBalancerClass")) {
             errors.push_back(

@@ -73,9 +73,10 @@ TEST(Validate, ServiceRules) {
         {"SVC-42 bad", "{clusterIP: 10.0.0.300, ports: [{port: 80}]}",
          "spec.clusterIPs[0]: Invalid value: \"10.0.0.300\""},
         {"SVC-60", "{ipFamilyPolicy: Both, ports: [{port: 80}]}", "spec.ipFamilyPolicy: Unsupported value"},
-        {"SVC-64", "{ipFamilyPolicy: RequireDualStack, ports: [{port: 80}]}",
-         "this cluster is not configured for dual-stack"},
-        {"SVC-65", "{ipFamilies: [IPv6], ports: [{port: 80}]}", "not configured on this cluster"},
+        {"SVC-62", "{ipFamilies: [IPv4, IPv4], ipFamilyPolicy: PreferDualStack, ports: [{port: 80}]}",
+         "spec.ipFamilies[1]: Duplicate value: \"IPv4\""},
+        {"SVC-42 family", "{ipFamilies: [IPv6], clusterIP: 10.0.0.1, ports: [{port: 80}]}",
+         "spec.clusterIPs[0]: Invalid value: \"10.0.0.1\": expected an IPv6 value as indicated by `ipFamilies[0]`"},
         {"wrong type", "{ports: 80}", "spec.ports: Invalid value: 80: must be of type array"},
     };
     check(service, cases);
@@ -83,6 +84,62 @@ TEST(Validate, ServiceRules) {
                   "{apiVersion: v1, kind: Service, metadata: {name: Web, namespace: a}, spec: {ports: [{port: 1}]}}")
                   .find("metadata.name: Invalid value: \"Web\": a lowercase RFC 1123 label"),
               std::string::npos);
+}
+
+// SVC-45, SVC-66
+TEST(Validate, FamiliesOfAServiceChangeOnlyBySingleStack) {
+    json::Value stored = taken(service("{ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv4, IPv6], clusterIP: 10.0.0.5, "
+                                       "clusterIPs: [10.0.0.5, 'fd00::5'], ports: [{port: 80}]}"));
+    const auto update = [&](std::string_view spec) {
+        json::Value wish = taken(service(spec));
+        prepare_update(kind_of(wish), wish, stored, Part::main);
+        return lines(validate_update(kind_of(wish), wish, stored, Part::main));
+    };
+    EXPECT_EQ(update("{ports: [{port: 80}]}"), "");
+    EXPECT_EQ(update("{ipFamilyPolicy: SingleStack, ports: [{port: 80}]}"), "");
+    EXPECT_NE(update("{ipFamilyPolicy: PreferDualStack, clusterIP: 10.0.0.5, clusterIPs: [10.0.0.5], ports: [{port: 80}]}")
+                  .find("spec.ipFamilyPolicy: Invalid value: \"PreferDualStack\": must be 'SingleStack' to release the "
+                        "secondary cluster IP"),
+              std::string::npos);
+    EXPECT_NE(update("{ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv4], ports: [{port: 80}]}")
+                  .find("must be 'SingleStack' to release the secondary ipFamily"),
+              std::string::npos);
+    EXPECT_NE(update("{ipFamilies: [IPv6, IPv4], clusterIP: 'fd00::5', clusterIPs: ['fd00::5', 10.0.0.5], ports: [{port: "
+                     "80}]}")
+                  .find("spec.clusterIPs[0]: Invalid value: \"fd00::5\": field is immutable"),
+              std::string::npos);
+    EXPECT_NE(update("{clusterIP: 10.0.0.5, clusterIPs: [10.0.0.5, 'fd00::6'], ports: [{port: 80}]}")
+                  .find("spec.clusterIPs[1]: Invalid value: \"fd00::6\": field is immutable"),
+              std::string::npos);
+}
+
+TEST(Validate, Ipv6BlocksOfVpcsAndVswitches) {
+    const auto vpc = [](std::string_view more) {
+        return fmt::format("{{apiVersion: weft.dev/v1, kind: VPC, metadata: {{name: v}}, spec: {{cidrBlock: 10.0.0.0/16, "
+                           "serviceCIDR: 172.21.0.0/20{}}}}}",
+                           more);
+    };
+    const auto says = [&](const std::string& object, std::string_view text) {
+        EXPECT_NE(create_errors(object).find(text), std::string::npos) << object << ": " << create_errors(object);
+    };
+    EXPECT_EQ(create_errors(vpc(", ipv6CidrBlock: 'fd00:10::/56', ipv6ServiceCIDR: 'fd00:172:21::/112'")), "");
+    says(vpc(", ipv6CidrBlock: 'fd00:10::/48'"), "spec.ipv6CidrBlock: Invalid value: \"fd00:10::/48\"");
+    says(vpc(", ipv6CidrBlock: 'fd00:10::1/56'"), "spec.ipv6CidrBlock: Invalid value");
+    says(vpc(", ipv6CidrBlock: 'fd77:6566:7400::/56'"), "must not overlap the reserved block fd77:6566:7400::/48");
+    says(vpc(", ipv6ServiceCIDR: 'fd00:172:21::/64'"), "spec.ipv6ServiceCIDR: Invalid value");
+    says(vpc(", ipv6CidrBlock: 'fd00:10::/56', ipv6ServiceCIDR: 'fd00:10::/112'"),
+         "spec.ipv6ServiceCIDR: Invalid value: \"fd00:10::/112\": must not overlap spec.ipv6CidrBlock (fd00:10::/56)");
+    json::Value stored = taken(vpc(", ipv6CidrBlock: 'fd00:10::/56'"));
+    const auto update = [&](std::string_view more) {
+        json::Value wish = taken(vpc(more));
+        return lines(validate_update(kind_of(wish), wish, stored, Part::main));
+    };
+    EXPECT_EQ(update(", ipv6CidrBlock: 'fd00:10::/56', ipv6ServiceCIDR: 'fd00:172:21::/112'"), "") << "may come later";
+    EXPECT_NE(update("").find("spec.ipv6CidrBlock: Invalid value: null: field is immutable"), std::string::npos);
+    EXPECT_NE(update(", ipv6CidrBlock: 'fd00:11::/56'").find("spec.ipv6CidrBlock: Invalid value"), std::string::npos);
+    says("{apiVersion: weft.dev/v1, kind: VSwitch, metadata: {name: v}, spec: {vpc: v, zone: a, cidrBlock: 10.0.1.0/24, "
+         "ipv6CidrBlock: 'fd00:10::/56'}}",
+         "spec.ipv6CidrBlock: Invalid value");
 }
 
 TEST(Validate, ServiceUpdates) {
@@ -283,6 +340,35 @@ TEST(Validate, VpcAndVSwitchRules) {
     json::set(after, {"spec", "zone"}, "y");
     EXPECT_EQ(lines(validate_update(kind_of(after), after, before, Part::main)),
               "spec.zone: Invalid value: \"y\": field is immutable\n");
+}
+
+TEST(Validate, RouteTableAndPeeringRules) {
+    const auto table = [](std::string_view route) {
+        return fmt::format("{{apiVersion: weft.dev/v1, kind: RouteTable, metadata: {{name: t}}, spec: {{vpc: v, routes: "
+                           "[{}]}}}}",
+                           route);
+    };
+    const auto says = [](const std::string& errors, std::string_view text) {
+        EXPECT_NE(errors.find(text), std::string::npos) << errors;
+    };
+    EXPECT_EQ(create_errors(table("{destination: 10.9.0.0/16, nextHop: {type: VpcPeer, id: p}}")), "");
+    EXPECT_EQ(create_errors(table("{destination: '::/0', nextHop: {type: Blackhole}}")), "");
+    says(create_errors(table("{destination: 10.9.0.0/16, nextHop: {type: VpcPeer}}")),
+         "spec.routes[0].nextHop.id: Required value");
+    says(create_errors(table("{destination: 10.9.0.0/16, nextHop: {type: Blackhole, id: p}}")),
+         "spec.routes[0].nextHop.id: Forbidden");
+    says(create_errors(table("{destination: 10.9.0.1/16, nextHop: {type: Blackhole}}")), "spec.routes[0].destination");
+    says(create_errors(table("{destination: 10.9.0.0/16, nextHop: {type: HaVip, id: x}}")),
+         "spec.routes[0].nextHop.type");
+    says(create_errors(table("{destination: 10.9.0.0/16, nextHop: {type: Blackhole}}, "
+                             "{destination: 10.9.0.0/16, nextHop: {type: Blackhole}}")),
+         "spec.routes[1].destination: Duplicate value");
+    const auto peering = [](std::string_view spec) {
+        return fmt::format("{{apiVersion: weft.dev/v1, kind: VPCPeering, metadata: {{name: p}}, spec: {}}}", spec);
+    };
+    EXPECT_EQ(create_errors(peering("{vpc: a, peerVpc: b}")), "");
+    says(create_errors(peering("{vpc: a, peerVpc: a}")), "spec.peerVpc: Invalid value: \"a\": must name another VPC");
+    says(create_errors(peering("{vpc: a}")), "spec.peerVpc: Required value");
 }
 
 TEST(Validate, SecurityGroupRules) {

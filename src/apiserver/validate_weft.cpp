@@ -40,6 +40,28 @@ std::vector<std::pair<std::string, std::string>> blocks_of(const json::Value& vp
     return blocks;
 }
 
+// IPv6 blocks; their masks are the schema's.
+void check_ipv6_block(Text text, const std::string& field, FieldErrors& errors) {
+    const auto block = net::Prefix::parse(text);
+    if (!block) return;  // the schema's format has said so
+    if (block->is_v4()) {
+        errors.push_back(invalid_value(field, text, "must be an IPv6 CIDR"));
+        return;
+    }
+    for (const Text reserved : {"::/8", "fe80::/10", "ff00::/8", "fd77:6566:7400::/48"}) {
+        if (block->overlaps(MUST(net::Prefix::parse(reserved)))) {
+            errors.push_back(
+                invalid_value(field, text, fmt::format("must not overlap the reserved block {}", reserved)));
+        }
+    }
+}
+
+// A leaf rule of the schema sees a change, not that a field went.
+void keep_once_set(const json::Value& object, Stored stored, Text name, FieldErrors& errors) {
+    if (stored == nullptr || !json::has(*stored, {"spec", name}) || json::has(object, {"spec", name})) return;
+    errors.push_back(invalid_value(field_path("spec", name), json::Value(nullptr), immutable_text));
+}
+
 }  // namespace
 
 void validate_vpc(const json::Value& object, Stored stored, FieldErrors& errors) {
@@ -56,6 +78,18 @@ void validate_vpc(const json::Value& object, Stored stored, FieldErrors& errors)
             }
         }
     }
+    const Text ipv6_block = json::find_string(object, {"spec", "ipv6CidrBlock"});
+    const Text ipv6_services = json::find_string(object, {"spec", "ipv6ServiceCIDR"});
+    if (!ipv6_block.empty()) check_ipv6_block(ipv6_block, "spec.ipv6CidrBlock", errors);
+    if (!ipv6_services.empty()) check_ipv6_block(ipv6_services, "spec.ipv6ServiceCIDR", errors);
+    const auto pods = net::Prefix::parse(ipv6_block);
+    const auto services = net::Prefix::parse(ipv6_services);
+    if (pods && services && pods->overlaps(*services)) {
+        errors.push_back(invalid_value("spec.ipv6ServiceCIDR", ipv6_services,
+                                       fmt::format("must not overlap spec.ipv6CidrBlock ({})", ipv6_block)));
+    }
+    keep_once_set(object, stored, "ipv6CidrBlock", errors);
+    keep_once_set(object, stored, "ipv6ServiceCIDR", errors);
     const int64_t vni_before = stored == nullptr ? 0 : json::find_int(*stored, {"spec", "vni"});
     if (vni_before != 0 && json::find_int(object, {"spec", "vni"}) != vni_before) {
         const json::Value* vni = json::find(object, {"spec", "vni"});
@@ -63,8 +97,11 @@ void validate_vpc(const json::Value& object, Stored stored, FieldErrors& errors)
     }
 }
 
-void validate_vswitch(const json::Value& object, Stored, FieldErrors& errors) {
+void validate_vswitch(const json::Value& object, Stored stored, FieldErrors& errors) {
     check_private_block(json::find_string(object, {"spec", "cidrBlock"}), "spec.cidrBlock", errors);
+    const Text ipv6_block = json::find_string(object, {"spec", "ipv6CidrBlock"});
+    if (!ipv6_block.empty()) check_ipv6_block(ipv6_block, "spec.ipv6CidrBlock", errors);
+    keep_once_set(object, stored, "ipv6CidrBlock", errors);
     const Text vpc = json::find_string(object, {"spec", "vpc"});
     if (!vpc.empty()) expect(subdomain_error(vpc), "spec.vpc", vpc, errors);
     const Text zone = json::find_string(object, {"spec", "zone"});
@@ -77,7 +114,7 @@ void validate_address_pool(const json::Value& object, Stored, FieldErrors& error
         const auto block = net::Prefix::parse(cidrs[index]);
         if (!block) continue;
         const std::string field = field_path("spec.cidrs", index);
-        if (!block->is_v4()) errors.push_back(invalid_value(field, cidrs[index], "must be an IPv4 CIDR"));
+        if (!block->is_v4()) check_ipv6_block(cidrs[index], field, errors);
         for (size_t before = 0; before < index; before++) {
             const auto other = net::Prefix::parse(cidrs[before]);
             if (other && other->overlaps(*block)) {

@@ -164,6 +164,8 @@ TEST_F(WatchTest, tables_and_partial_metadata_API_22_59) {
     EXPECT_EQ(get(pods, "application/json;as=Table;v=v9;g=meta.k8s.io,application/json").string({"kind"}), "PodList");
     EXPECT_EQ(get(pods, "application/vnd.kubernetes.protobuf, */*").string({"kind"}), "PodList");
     EXPECT_EQ(get(pods, "application/vnd.kubernetes.protobuf").status, 406);
+    EXPECT_EQ(get(pods, "application/json;q=0.5, application/yaml;q=0.9").content_type, "application/yaml");
+    EXPECT_EQ(get(pods, "application/yaml;q=0, application/json;q=0.1").content_type, "application/json");
     EXPECT_EQ(get(path_of(pods, "a"), "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io").string({"kind"}),
               "PartialObjectMetadata");
     ASSERT_EQ(merge(path_of(pods, "a"), R"({"metadata":{"labels":{"x":"y"}}})").status, 200);

@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "cli/nodes.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
-#include "kernel/bpf_object.h"
+#include "cli/views.h"
 
 namespace weft::cli {
 
@@ -101,55 +102,75 @@ static uint32_t seconds_since_boot() {  // as the data plane stamps
 }
 
 static Result<std::vector<Connection>> connections_on(const Instance& instance, const std::string& node) {
-    const kernel::NodeMaps maps =
-        TRY_IN("is the agent of " + node + " up? (weft status)", kernel::open_pinned_maps(instance.bpf_dir(node)));
+    const kernel::NodeMaps maps = TRY(maps_of_node(instance, node));
     const uint32_t now = seconds_since_boot();
     std::vector<Connection> connections;
     for (const auto* map : {maps.ct_established.get(), maps.ct_half_open.get()})
         for (const auto& [key, entry] : TRY(map->all())) connections.push_back(connection_of(key, entry, now));
+    std::sort(connections.begin(), connections.end(),
+              [](const Connection& a, const Connection& b) { return a.idle_s < b.idle_s; });
     return connections;
 }
 
-static void print_row(const std::string& node, const Connection& connection, bool wide) {
+// Every node's, youngest first within a node.
+static Result<std::vector<std::pair<std::string, Connection>>> connections_of(const Instance& instance,
+                                                                              const std::string& only_node,
+                                                                              const std::string& about) {
+    std::optional<net::Address> address;
+    if (!about.empty()) address = TRY_IN("ADDRESS", net::Address::parse(about));
+    std::vector<std::pair<std::string, Connection>> list;
+    for (const std::string& node : TRY(node_names(instance, only_node)))
+        for (Connection& connection : TRY(connections_on(instance, node)))
+            if (!address || speaks_of(connection, *address)) list.emplace_back(node, std::move(connection));
+    return list;
+}
+
+static json::Array values_of(const std::vector<std::pair<std::string, Connection>>& connections) {
+    json::Array list;
+    for (const auto& [node, connection] : connections) list.push_back(to_json(connection, node));
+    return list;
+}
+
+Result<json::Value> conntrack_view(const Instance& instance, const std::string& node, const std::string& address) {
+    return json::Value(values_of(TRY(connections_of(instance, node, address))));
+}
+
+static std::vector<std::string> row_of(const std::string& node, const Connection& connection) {
     std::string by = connection.by ? connection.by->text() : "-";
     if (connection.from_outside) by += " from outside";
     if (connection.hairpin) by += " to itself";
-    fmt::print("{:<10} {:>4} {:<7} {:<12} {:<24} {:<24} {:>9} {:>9} {:>6} {}", node, connection.vpc,
-               protocol_text(connection.protocol), connection.state, connection.initiator.text(),
-               connection.responder.text(), connection.packets, connection.reply_packets, connection.idle_s,
-               (connection.is_translation_row ? "to " : "") + by);
-    if (wide) fmt::print("   {} B, {} B back, {} s old", connection.bytes, connection.reply_bytes, connection.age_s);
-    fmt::print("\n");
+    if (connection.is_translation_row) by = "to " + by;
+    const auto number = [](uint64_t value) { return std::to_string(value); };
+    return {node,
+            number(connection.vpc),
+            protocol_text(connection.protocol),
+            connection.state,
+            connection.initiator.text(),
+            connection.responder.text(),
+            number(connection.packets),
+            number(connection.reply_packets),
+            number(connection.idle_s),
+            by,
+            number(connection.bytes),
+            number(connection.reply_bytes),
+            number(connection.age_s)};
 }
 
-static Status show(const Common& common, const std::string& only_node, const std::string& about) {
-    const Instance instance = TRY(find_instance(common));
-    std::optional<net::Address> address;
-    if (!about.empty()) address = TRY_IN("ADDRESS", net::Address::parse(about));
-    const bool wide = common.output == "wide";
-    json::Array list;
-    if (common.output != "json")
-        fmt::print("{:<10} {:>4} {:<7} {:<12} {:<24} {:<24} {:>9} {:>9} {:>6} {}\n", "NODE", "VNI", "PROTO", "STATE",
-                   "FROM", "TO", "PACKETS", "BACK", "IDLE S", "ASKED FOR");
-    for (const std::string& node : TRY(node_names(instance, only_node))) {
-        std::vector<Connection> connections = TRY(connections_on(instance, node));
-        std::sort(connections.begin(), connections.end(),
-                  [](const Connection& a, const Connection& b) { return a.idle_s < b.idle_s; });
-        for (const Connection& connection : connections) {
-            if (address && !speaks_of(connection, *address)) continue;
-            if (common.output == "json") {
-                list.push_back(to_json(connection, node));
-            } else if (wide || !connection.is_translation_row) {  // the other row says the same, and more
-                print_row(node, connection, wide);
-            }
-        }
-    }
-    if (common.output == "json") fmt::print("{}", json::serialize_pretty(list));
+static Status show_connections(const Common& common, const std::string& node, const std::string& about) {
+    const auto connections = TRY(connections_of(TRY(find_instance(common)), node, about));
+    constexpr Align right = Align::right;
+    Table table{{"NODE", {"VNI", right}, "PROTO", "STATE", "FROM", "TO", {"PACKETS", right}, {"BACK", right},
+                 {"IDLE S", right}, "ASKED FOR", {"BYTES", right, true}, {"BYTES BACK", right, true}, {"AGE S", right, true}},
+                {}};
+    for (const auto& [name, connection] : connections)
+        if (common.output == "wide" || !connection.is_translation_row)  // the other row says the same, and more
+            table.rows.push_back(row_of(name, connection));
+    show(common, table, values_of(connections));
     return {};
 }
 
 int conntrack(const Common& common, const std::string& node, const std::string& address) {
-    const Status shown = show(common, node, address);
+    const Status shown = show_connections(common, node, address);
     return shown ? 0 : report(shown.error());
 }
 

@@ -13,7 +13,9 @@
 
 #include "base/fd.h"
 #include "base/strings.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/views.h"
 #include "kernel/netns.h"
 #include "kernel/probe.h"
 #include "kernel/route.h"
@@ -30,14 +32,16 @@ static bool kernel_knows_filesystem(std::string_view name) {
     return false;
 }
 
-static void look_at_cgroups(Facts& facts) {
+static void look_at_mounts(Facts& facts) {
     facts.has_cgroup2 = kernel_knows_filesystem("cgroup2");
     const auto table = read_file("/proc/self/mountinfo");
     if (!table) return;
+    facts.root_is_mounted = false;
     for (const std::string_view line : split(*table, '\n')) {
         const auto fields = split(line, ' ');
         const size_t dash = line.find(" - ");
         if (fields.size() < 6 || dash == std::string_view::npos) continue;
+        facts.root_is_mounted = facts.root_is_mounted || fields[4] == "/";
         const std::string_view type = line.substr(dash + 3);
         if (type.starts_with("cgroup2 ")) {
             if (fields[3] == "/" && facts.cgroup2_mount.empty()) facts.cgroup2_mount = fields[4];
@@ -117,7 +121,7 @@ Facts look_at_machine(const Instance& instance, const std::string& self_binary) 
     if (uname(&name) == 0) facts.kernel = name.release;
     facts.has_btf = access("/sys/kernel/btf/vmlinux", F_OK) == 0;
     facts.has_bpf_filesystem = kernel_knows_filesystem("bpf");
-    look_at_cgroups(facts);
+    look_at_mounts(facts);
     if (facts.root)
         if (const Status probed = kernel::probe_data_plane(); !probed) facts.data_plane = probed.error();
     facts.jit = sysctl("net/core/bpf_jit_enable", facts.jit);
@@ -148,8 +152,12 @@ int doctor(const Common& common, const std::string& self_binary) {
     const auto instance = instance_of(common);
     if (!instance) return report(instance.error());
     const auto findings = judge(look_at_machine(*instance, self_binary));
-    for (const Finding& finding : findings) fmt::print("{}\n", line_of(finding));
     const int code = exit_code_of(findings);
+    if (is_for_programs(common)) {
+        print_value(common, findings_view(findings));
+        return code;
+    }
+    for (const Finding& finding : findings) fmt::print("{}\n", line_of(finding));
     fmt::print("\n{}\n",
                code == 0 ? "a weft can run here: weft up" : "a weft cannot run here; what stops it is marked STOP");
     return code;

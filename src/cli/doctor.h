@@ -31,6 +31,7 @@ struct Facts {
     std::string kernel;  // uname -r
     bool has_btf = true;
     bool has_bpf_filesystem = true;
+    bool root_is_mounted = true;  // `/` is a mount point: a pod's mounts are made slaves of it
     bool has_cgroup2 = true;
     std::string cgroup2_mount;        // of the hierarchy's root; "" = not mounted
     bool cgroup2_is_partial = false;  // only a subtree is mounted: we are inside a container

@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "cli/context.h"
 #include "cli/doctor.h"
+#include "cli/views.h"
 
 namespace weft::cli {
 
@@ -62,6 +63,12 @@ static Finding judge_data_plane(const Facts& facts) {
     return {
         Level::ok, "bpf",
         facts.root ? "a program was loaded and attached to a veth in a scratch namespace" : "not tried without root"};
+}
+
+static Finding judge_root(const Facts& facts) {
+    if (facts.root_is_mounted) return {Level::ok, "root", "/ is a mount point"};
+    return {Level::stop, "root", "/ is no mount point (a plain chroot): no pod could be given mounts of its own",
+            "bind the tree on itself before entering it: mount --bind DIR DIR; chroot DIR"};
 }
 
 static Finding judge_cgroup(const Facts& facts) {
@@ -189,6 +196,7 @@ std::vector<Finding> judge(const Facts& facts) {
             judge_kernel(facts),
             judge_btf(facts),
             judge_data_plane(facts),
+            judge_root(facts),
             judge_cgroup(facts),
             judge_programs(facts),
             judge_disk(facts),
@@ -207,8 +215,19 @@ int exit_code_of(const std::vector<Finding>& findings) {
     return 0;
 }
 
+static constexpr const char* words[] = {"ok", "note", "warn", "STOP"};
+
+json::Value findings_view(const std::vector<Finding>& findings) {
+    json::Array list;
+    for (const Finding& finding : findings)
+        list.push_back(json::Object{{"level", to_lower(words[size_t(finding.level)])},
+                                    {"subject", finding.subject},
+                                    {"text", finding.text},
+                                    {"fix", finding.fix}});
+    return list;
+}
+
 std::string line_of(const Finding& finding) {
-    static constexpr const char* words[] = {"ok", "note", "warn", "STOP"};
     const std::string fix = finding.fix.empty() ? "" : "; fix: " + finding.fix;
     return fmt::format("{:<5} {:<11} {}{}", words[size_t(finding.level)], finding.subject, finding.text, fix);
 }

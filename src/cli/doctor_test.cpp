@@ -30,7 +30,7 @@ TEST(Doctor, speaks_of_every_subject_exactly_once) {
     std::set<std::string> subjects;
     for (const Finding& finding : judge(good_machine()))
         EXPECT_TRUE(subjects.insert(finding.subject).second) << finding.subject;
-    EXPECT_EQ(subjects.size(), 14u);
+    EXPECT_EQ(subjects.size(), 15u);
 }
 
 TEST(Doctor, knows_which_kernels_are_too_old) {
@@ -63,6 +63,7 @@ TEST(Doctor, stops_at_what_makes_it_impossible_and_names_the_fix) {
         {"bpf", [](Facts& f) { f.has_bpf_filesystem = false; }, 7},
         {"bpf", [](Facts& f) { f.data_plane = Error{Code::not_found, "add clsact on interface 2: No such file"}; }, 7},
         {"bpf", [](Facts& f) { f.data_plane = Error{Code::denied, "load a BPF program: Operation not permitted"}; }, 5},
+        {"root", [](Facts& f) { f.root_is_mounted = false; }, 7},
         {"cgroup2", [](Facts& f) { f.has_cgroup2 = false; }, 7},
         {"programs", [](Facts& f) { f.missing_cni_binary = "/usr/lib/weft/weft-cni"; }, 3},
         {"disk", [](Facts& f) { f.disk_free_bytes = 1 << 20; }, 8},
@@ -134,6 +135,7 @@ TEST(Doctor, a_line_has_the_level_the_subject_and_the_fix) {
 TEST(Doctor, looks_at_this_machine_without_leaving_anything) {
     const Facts facts = look_at_machine(MUST(Instance::parse("nobody")), "/nowhere/weft");
     EXPECT_FALSE(facts.kernel.empty());
+    EXPECT_TRUE(facts.root_is_mounted);
     EXPECT_EQ(facts.missing_cni_binary, "/nowhere/weft-cni");
     EXPECT_TRUE(facts.our_tables.empty());
     EXPECT_LT(facts.disk_free_bytes, UINT64_MAX);

@@ -22,4 +22,8 @@ Result<std::vector<std::string>> node_names(const Instance& instance, const std:
     return std::vector<std::string>{only};
 }
 
+Result<kernel::NodeMaps> maps_of_node(const Instance& instance, const std::string& node) {
+    return TRY_IN("is the agent of " + node + " up? (weft status)", kernel::open_pinned_maps(instance.bpf_dir(node)));
+}
+
 }  // namespace weft::cli

@@ -5,10 +5,14 @@
 
 #include "base/instance.h"
 #include "base/result.h"
+#include "kernel/bpf_object.h"
 
 namespace weft::cli {
 
 // All of them, or only the one that is asked for; not_found names those that there are.
 Result<std::vector<std::string>> node_names(const Instance& instance, const std::string& only = "");
+
+// The node's pinned maps, to read.
+Result<kernel::NodeMaps> maps_of_node(const Instance& instance, const std::string& node);
 
 }  // namespace weft::cli

@@ -136,7 +136,7 @@ Status do_get(const Common& common, const std::string& what, const std::string& 
         const size_t comma = std::min(what.find(',', at), what.size());
         const kube::Resource resource = TRY(kube::find_by_name(session.kinds, what.substr(at, comma - at)));
         at = comma + 1;
-        const bool table = common.output.empty() || common.output == "wide";
+        const bool table = common.output.empty() || common.output == "table" || common.output == "wide";
         const std::string path = resource.path(resource.namespaced && !all_namespaces ? common.ns : "", name);
         const kube::RawReply reply =
             TRY(kube::raw_request(session.endpoint, "GET", path, "", "",

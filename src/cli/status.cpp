@@ -1,21 +1,21 @@
-// weft status: what runs, whether it is ready, since when; weft drops: what the data plane dropped, by reason and hook;
-// weft version; weft down.
+// weft status: what runs, whether it is ready; weft version; weft down.
 #include <fmt/format.h>
 #include <sys/utsname.h>
 
-#include <map>
-#include <thread>
-
 #include "abi/types.h"
 #include "base/strings.h"
+#include "cli/ask.h"
+#include "cli/node_view.h"
 #include "cli/nodes.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/views.h"
 #include "standalone/down.h"
 #include "standalone/supervisor.h"
 
 namespace weft::cli {
 
-static Result<std::string> ask(const std::string& socket, const std::string& path) {
+Result<std::string> ask_process(const std::string& socket, const std::string& path) {
     kube::Endpoint endpoint;
     endpoint.unix_socket = socket;
     const kube::RawReply reply = TRY(kube::raw_request(endpoint, "GET", path, "", "", "*/*"));
@@ -23,154 +23,94 @@ static Result<std::string> ask(const std::string& socket, const std::string& pat
     return reply.body;
 }
 
-static Result<std::vector<standalone::NodeSpec>> nodes_of(const Instance& instance) {
-    std::vector<standalone::NodeSpec> nodes;
-    for (const std::string& name : TRY(node_names(instance))) nodes.push_back({.name = name});
-    return nodes;
-}
-
-struct ProcessState {
-    std::string name, node;
-    int pid = 0;  // 0: not running, or the keeper's child
-    bool ready = false;
-    std::string state;  // "ready", else why not
-};
-
-static ProcessState state_of(const std::string& name, const std::string& node, int pid, bool has_pid,
+// `pid` 0: not running, or the keeper's child.
+static json::Object state_of(const std::string& name, const std::string& node, int pid, bool has_pid,
                              const std::string& health_socket) {
-    const auto ready = ask(health_socket, "/readyz");
-    std::string state = "ready";
-    if (!ready) state = has_pid && pid == 0 ? "not running" : "not ready: " + ready.error().message;
-    return {name, node, pid, ready.has_value(), state};
+    const auto ready = ask_process(health_socket, "/readyz");
+    json::Object out;
+    out["name"] = name;
+    out["node"] = node;
+    if (pid != 0) out["pid"] = pid;
+    out["ready"] = ready.has_value();
+    out["state"] = ready ? "ready" : has_pid && pid == 0 ? "not running" : "not ready: " + ready.error().message;
+    return out;
 }
 
-static std::vector<ProcessState> states_of(const Instance& instance, const std::vector<standalone::NodeSpec>& nodes) {
-    std::vector<ProcessState> states;
+static json::Array states_of(const Instance& instance, const std::vector<std::string>& names) {
+    json::Array states;
+    std::vector<standalone::NodeSpec> nodes;
+    for (const std::string& name : names) nodes.push_back({.name = name});
     for (const standalone::ProcessSpec& process : standalone::processes({.instance = instance, .nodes = nodes})) {
         const int pid = standalone::living_pid(standalone::pid_file(instance, process));
-        states.push_back(state_of(process.name, process.node, pid, true, process.health_socket));
+        states.emplace_back(state_of(process.name, process.node, pid, true, process.health_socket));
     }
-    for (const standalone::NodeSpec& node : nodes)
+    for (const std::string& node : names)
         for (const char* worker : {"alb", "dns"})
-            states.push_back(state_of(worker, node.name, 0, false,
-                                      instance.node_run_dir(node.name) + "/" + worker + ".health.sock"));
+            states.emplace_back(
+                state_of(worker, node, 0, false, instance.node_run_dir(node) + "/" + worker + ".health.sock"));
     return states;
 }
 
-static void print_status_json(const Instance& instance, bool supervised, bool all_ready,
-                              const std::vector<ProcessState>& states) {
+Result<json::Value> status_view(const Instance& instance) {
+    const bool supervised = standalone::living_pid(standalone::supervisor_pid_file(instance)) != 0;
+    json::Array processes = states_of(instance, TRY(node_names(instance)));
+    bool all_ready = supervised;
+    for (const json::Value& process : processes) all_ready = all_ready && json::find_bool(process, {"ready"});
     json::Object out;
     out["instance"] = instance.name();
     out["kubeconfig"] = instance.kubeconfig();
     out["supervisor"] = supervised;
     out["ready"] = all_ready;
-    json::Array processes;
-    for (const ProcessState& process : states) {
-        json::Object entry;
-        entry["name"] = process.name;
-        entry["node"] = process.node;
-        if (process.pid != 0) entry["pid"] = process.pid;
-        entry["ready"] = process.ready;
-        entry["state"] = process.state;
-        processes.emplace_back(std::move(entry));
-    }
     out["processes"] = std::move(processes);
-    fmt::print("{}", json::serialize_pretty(out));
+    out["nodes"] = TRY(nodes_view(instance));
+    return json::Value(std::move(out));
+}
+
+static Table table_of(const json::Value& status) {
+    Table table{{"PROCESS", "NODE", {"PID", Align::right}, "STATE"}, {}};
+    for (const json::Value& process : *json::find_array(status, {"processes"})) {
+        const int64_t pid = json::find_int(process, {"pid"});
+        const std::string node(json::find_string(process, {"node"}));
+        table.rows.push_back({std::string(json::find_string(process, {"name"})), node.empty() ? "-" : node,
+                              pid == 0 ? "" : std::to_string(pid), std::string(json::find_string(process, {"state"}))});
+    }
+    return table;
 }
 
 int status(const Common& common) {
     const auto instance = find_instance(common);
     if (!instance) return report(instance.error());
-    const auto nodes = nodes_of(*instance);
-    if (!nodes) return report(nodes.error());
-    const bool supervised = standalone::living_pid(standalone::supervisor_pid_file(*instance)) != 0;
-    const std::vector<ProcessState> states = states_of(*instance, *nodes);
-    bool all_ready = supervised;
-    for (const ProcessState& process : states) all_ready = all_ready && process.ready;
-    if (common.output == "json") {
-        print_status_json(*instance, supervised, all_ready, states);
-        return all_ready ? 0 : exit_code(Code::unavailable);
-    }
-    fmt::print("instance {}  supervisor {}  kubeconfig {}\n\n", instance->name(), supervised ? "runs" : "IS GONE (weft up)",
-               instance->kubeconfig());
-    fmt::print("{:<12} {:<14} {:>8}   {}\n", "PROCESS", "NODE", "PID", "STATE");
-    for (const ProcessState& process : states)
-        fmt::print("{:<12} {:<14} {:>8}   {}\n", process.name, process.node.empty() ? "-" : process.node,
-                   process.pid == 0 ? "" : std::to_string(process.pid), process.state);
-    return all_ready ? 0 : exit_code(Code::unavailable);
+    const auto value = status_view(*instance);
+    if (!value) return report(value.error());
+    const bool ready = json::find_bool(*value, {"ready"});
+    if (!is_for_programs(common))
+        fmt::print("instance {}  supervisor {}  kubeconfig {}\n\n", instance->name(),
+                   json::find_bool(*value, {"supervisor"}) ? "runs" : "IS GONE (weft up)", instance->kubeconfig());
+    show(common, table_of(*value), *value);
+    if (!is_for_programs(common))
+        fmt::print("\n{}", text_of(nodes_table(*json::find_array(*value, {"nodes"})), common.output == "wide"));
+    if (!ready && !is_for_programs(common)) fmt::print("\nwhy? its log: {}/log/NODE.PROCESS.log\n", instance->run_dir());
+    return ready ? 0 : exit_code(Code::unavailable);
 }
 
-// weft_drops_total{hook="pod_egress",reason="SPOOF"} 3 → {"pod_egress SPOOF", 3}
-static std::map<std::string, uint64_t> read_drops(const Instance& instance, const std::string& node) {
-    std::map<std::string, uint64_t> counts;
-    const auto text = ask(instance.node_run_dir(node) + "/agent.health.sock", "/metrics");
-    if (!text) return counts;
-    for (const std::string_view line : split(*text, '\n')) {
-        if (!line.starts_with("weft_drops_total{")) continue;
-        const size_t close = line.find('}');
-        if (close == std::string_view::npos) continue;
-        std::string labels(line.substr(17, close - 17));
-        counts[labels] = parse_unsigned(trim(line.substr(close + 1))).value_or(0);
-    }
-    return counts;
-}
-
-// hook="pod_egress",reason="spoofed_mac" → {"hook": "pod_egress", "reason": "spoofed_mac"}
-static json::Object labels_as_json(std::string_view labels) {
+json::Value version_view(const std::string& number) {
+    utsname machine{};
+    uname(&machine);
     json::Object out;
-    for (const std::string_view label : split(labels, ',')) {
-        const size_t equals = label.find('=');
-        if (equals == std::string_view::npos || label.size() < equals + 3) continue;
-        out[json::String(label.substr(0, equals))] = json::String(label.substr(equals + 2, label.size() - equals - 3));
-    }
+    out["version"] = number;
+    out["dataPlaneVersion"] = ABI_VERSION;
+    out["kernel"] = machine.release;
     return out;
 }
 
-int drops(const Common& common, bool follow) {
-    const auto instance = find_instance(common);
-    if (!instance) return report(instance.error());
-    const auto nodes = nodes_of(*instance);
-    if (!nodes) return report(nodes.error());
-    const bool as_json = common.output == "json";
-    std::map<std::string, std::map<std::string, uint64_t>> before;
-    do {
-        json::Array list;
-        for (const standalone::NodeSpec& node : *nodes) {
-            for (const auto& [labels, count] : read_drops(*instance, node.name)) {
-                const uint64_t seen = before[node.name][labels];
-                before[node.name][labels] = count;
-                if (count <= seen) continue;
-                if (!as_json) {
-                    fmt::print("{:<12} {:<60} {:>10}\n", node.name, labels, count - seen);
-                    continue;
-                }
-                json::Object entry = labels_as_json(labels);
-                entry["node"] = node.name;
-                entry["packets"] = count - seen;
-                if (follow) fmt::print("{}\n", json::serialize(entry));
-                list.emplace_back(std::move(entry));
-            }
-        }
-        if (as_json && !follow) fmt::print("{}", json::serialize_pretty(list));
-        std::fflush(stdout);
-        if (follow) std::this_thread::sleep_for(std::chrono::seconds(1));
-    } while (follow);
-    return 0;
-}
-
 int version(const Common& common, const std::string& number) {
-    utsname machine{};
-    uname(&machine);
-    if (common.output == "json") {
-        json::Object out;
-        out["version"] = number;
-        out["dataPlaneVersion"] = ABI_VERSION;
-        out["kernel"] = machine.release;
-        fmt::print("{}", json::serialize_pretty(out));
+    const json::Value value = version_view(number);
+    if (is_for_programs(common)) {
+        print_value(common, value);
         return 0;
     }
     fmt::print("weft {}\ndata plane {}   (pinned maps end in _v{})\nkernel {}\n", number, ABI_VERSION, ABI_VERSION,
-               machine.release);
+               json::find_string(value, {"kernel"}));
     return 0;
 }
 

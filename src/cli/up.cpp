@@ -43,6 +43,8 @@ static Result<std::vector<standalone::NodeSpec>> parse_nodes(const std::vector<s
 
 static Result<standalone::SupervisorOptions> options_of(const Instance& instance, const UpArgs& args) {
     std::vector<std::string> texts = args.nodes;
+    if (texts.empty())  // those of the instance as it runs, or ran when its supervisor was killed
+        if (const auto running = read_file(instance.run_dir() + "/nodes")) texts = split_list(*running);
     if (texts.empty()) texts.emplace_back(default_node);
     standalone::SupervisorOptions options{.instance = instance, .nodes = TRY(parse_nodes(texts)), .self_binary = args.self_binary,
                                           .dns_upstream = args.dns_upstream};
@@ -50,18 +52,42 @@ static Result<standalone::SupervisorOptions> options_of(const Instance& instance
     return options;
 }
 
+static std::string node_text(const standalone::NodeSpec& node) {
+    std::string text = node.name + "=";
+    for (const std::string& zone : node.zones) text += (text.back() == '=' ? "" : "+") + zone;
+    return text;
+}
+
+static std::string nodes_text(const std::vector<standalone::NodeSpec>& nodes) {
+    std::string text;
+    for (const standalone::NodeSpec& node : nodes) text += (text.empty() ? "" : ",") + node_text(node);
+    return text;
+}
+
+static Status stop_supervisor(const Instance& instance) {
+    const std::string file = standalone::supervisor_pid_file(instance);
+    if (const int pid = standalone::living_pid(file); pid != 0) ::kill(pid, SIGTERM);
+    return wait_until(ready_deadline, [&]() -> Status {
+        if (standalone::living_pid(file) == 0) return {};
+        return fail(Code::timeout, "the supervisor does not end");
+    });
+}
+
 static Status start_supervisor(const Instance& instance, const UpArgs& args, const standalone::SupervisorOptions& options) {
-    if (standalone::living_pid(standalone::supervisor_pid_file(instance)) != 0) return {};
+    const std::string nodes = nodes_text(options.nodes);
+    if (standalone::living_pid(standalone::supervisor_pid_file(instance)) != 0) {
+        const auto running = read_file(instance.run_dir() + "/nodes");
+        if (args.nodes.empty() || !running || *running == nodes) return {};
+        if (!nodes.starts_with(*running + ","))
+            return fail(Code::conflict, fmt::format("instance {} runs with other nodes: {}; first: weft down", instance.name(), *running));
+        TRY(stop_supervisor(instance));  // more nodes join; all that runs goes on
+    }
     const std::string cgroup2 = TRY(standalone::mount_file_systems(instance, options.nodes));
-    std::string nodes;
     standalone::ProcessSpec spec{.name = "supervisor",
                                  .arguments = {args.self_binary, "supervise", "--instance", instance.name()},
                                  .cgroup = instance.cgroup() + "/system"};
     for (const standalone::NodeSpec& node : options.nodes) {
-        std::string text = node.name + "=";
-        for (const std::string& zone : node.zones) text += (text.back() == '=' ? "" : "+") + zone;
-        nodes += (nodes.empty() ? "" : ",") + text;
-        spec.arguments.insert(spec.arguments.end(), {"--node", text});
+        spec.arguments.insert(spec.arguments.end(), {"--node", node_text(node)});
     }
     if (!args.dns_upstream.empty()) spec.arguments.insert(spec.arguments.end(), {"--dns-upstream", args.dns_upstream});
     TRY(write_file(instance.run_dir() + "/nodes", nodes));

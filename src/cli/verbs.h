@@ -17,10 +17,12 @@ struct UpArgs {
 };
 int up(const Common& common, const UpArgs& args);
 int supervise(const Common& common, const UpArgs& args);  // what `up` leaves running
+struct LabArgs;                                                         // lab.h
+int lab(const Common& common, const UpArgs& args, const LabArgs& lab);  // `up` with several nodes
 
 int down(const Common& common, bool purge);
-int status(const Common& common);              // -o json: for programs
-int drops(const Common& common, bool follow);  // same; with follow one object a line
+int status(const Common& common);
+int drops(const Common& common, bool follow);  // with follow and -o json one object a line
 int conntrack(const Common& common, const std::string& node, const std::string& address);  // "": every node, every address
 // `who` is NAMESPACE/POD or POD, `target` ADDRESS:PORT[/udp]. 0: goes on; 9: would be dropped (docs/operate/cli.md).
 int why(const Common& common, const std::string& who, const std::string& target);

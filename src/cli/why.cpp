@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "cli/conntrack.h"
 #include "cli/nodes.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
 #include "cloud/pod_network.h"
 #include "kernel/rehearsal.h"
@@ -252,7 +253,8 @@ void print_answer(const Scene& scene, const kernel::Rehearsal& rehearsal, const 
         line("warning", "the node runs another build of pod_egress than this weft: weft down, weft up");
 }
 
-void print_json(const Scene& scene, const kernel::Rehearsal& rehearsal, const Answer& answer) {
+void print_for_programs(const Common& common, const Scene& scene, const kernel::Rehearsal& rehearsal,
+                        const Answer& answer) {
     json::Object out;
     out["node"] = scene.node;
     out["vpc"] = scene.vpc;
@@ -271,7 +273,7 @@ void print_json(const Scene& scene, const kernel::Rehearsal& rehearsal, const An
     for (const std::string& backend : answer.backends) backends.emplace_back(backend);
     out["backends"] = std::move(backends);
     out["sameProgramAsRunning"] = rehearsal.is_the_running_program();
-    fmt::print("{}", json::serialize_pretty(out));
+    print_value(common, out);
 }
 
 Result<bool> tell(const Common& common, const std::string& who, const std::string& target) {
@@ -295,8 +297,8 @@ Result<bool> tell(const Common& common, const std::string& who, const std::strin
     const kernel::Rehearsed seen =
         TRY(rehearsal.run(netns, int(endpoint->ifindex), first_packet(question, mac, scene.source, scene.source_port)));
     const Answer answer = TRY(interpret(scene, rehearsal.maps(), seen));
-    if (common.output == "json") {
-        print_json(scene, rehearsal, answer);
+    if (is_for_programs(common)) {
+        print_for_programs(common, scene, rehearsal, answer);
     } else {
         print_answer(scene, rehearsal, seen, answer);
     }

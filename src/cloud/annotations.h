@@ -13,6 +13,11 @@ inline constexpr std::string_view service_address_annotation = "weft.dev/service
 inline constexpr std::string_view host_address_annotation = "weft.dev/host-address";        // Node
 inline constexpr std::string_view zones_annotation =
     "weft.dev/zones";  // Node: comma list, when it stands for several zones
+// VPC: how many established connections (rows of conntrack) its pods may hold on a node.
+inline constexpr std::string_view conntrack_quota_annotation = "weft.dev/conntrack-quota";
+inline constexpr std::string_view system_table_annotation = "weft.dev/system-table";  // RouteTable: made by us
+// Pod annotation and Namespace label of the same name, both "true": the pod may forward others' packets.
+inline constexpr std::string_view allow_forwarding = "weft.dev/allow-forwarding";
 inline constexpr std::string_view ingress_class_controller = "weft.dev/ingress";
 
 // ACS, written by the user on the pod template (spec/acs.md §3.1).
@@ -26,9 +31,19 @@ inline constexpr std::string_view vswitch_id_annotation = "network.alibabacloud.
 inline constexpr std::string_view region_label = "topology.kubernetes.io/region";
 inline constexpr std::string_view zone_label = "topology.kubernetes.io/zone";
 
+// A pod's network, decided once at its creation (spec/acs.md §3.3 to §3.5).
+inline constexpr std::string_view profiled_annotation = "weft.dev/profiled";          // Pod: what was added to it, by name
+inline constexpr std::string_view reserved_address_annotation = "weft.dev/address";  // Pod: lent for it alone
+inline constexpr std::string_view pod_eni_annotation = "k8s.aliyun.com/pod-eni";
+inline constexpr std::string_view pod_networking_annotation = "k8s.aliyun.com/pod-networking";
+inline constexpr std::string_view ignored_label = "k8s.aliyun.com/ignore-by-terway";
+inline constexpr std::string_view eci_fixed_annotation = "k8s.aliyun.com/eci-fixed-ip";
+inline constexpr std::string_view eci_retain_annotation = "k8s.aliyun.com/eci-fixed-ip-retain-hour";
+inline constexpr std::string_view eci_address_annotation = "k8s.aliyun.com/eci-private-ip-address";
+
 // LoadBalancer Services (spec/acs.md §6.7).
 inline constexpr std::string_view load_balancer_id_label = "service.k8s.alibaba/loadbalancer-id";
-inline constexpr std::string_view cloud_finalizer = "weft.dev/in-use";  // VPC, VSwitch: refused while used
+inline constexpr std::string_view cloud_finalizer = "weft.dev/in-use";  // VPC, VSwitch, RouteTable: refused while used
 inline constexpr std::string_view load_balancer_finalizer = "service.k8s.alibaba/resources";
 
 }  // namespace weft::cloud

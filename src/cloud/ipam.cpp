@@ -5,118 +5,257 @@
 
 #include <fmt/format.h>
 
+#include "cloud/address_space.h"
+
 namespace weft::cloud {
 namespace {
 
-// What is lent out, so that free space can be walked from its low end.
-class Space {
-public:
-    Space(const VSwitch& vswitch, std::span<const Block> blocks)
-        : vswitch_(vswitch), usable_(usable_addresses(vswitch)) {
-        for (const Block& block : blocks) take(block.cidr);
-    }
-
-    void take(const net::Prefix& cidr) {
-        if (!vswitch_.cidr.contains(cidr)) return;
-        for (uint64_t i = 0; i < cidr.size(); i += block_size) touched_.insert(base_of(cidr.address.plus(i)));
-        if (cidr.size() >= block_size) {
-            for (uint64_t i = 0; i < cidr.size(); i += block_size) full_.insert(base_of(cidr.address.plus(i)));
-        } else {
-            for (uint64_t i = 0; i < cidr.size(); ++i) singles_.insert(cidr.address.plus(i));
-        }
-    }
-
-    size_t whole_blocks_free() const {
-        size_t n = 0;
-        for (uint64_t i = 0; i < vswitch_.cidr.size(); i += block_size) {
-            if (is_whole_and_free(vswitch_.cidr.address.plus(i))) ++n;
-        }
-        return n;
-    }
-
-    std::optional<net::Prefix> lowest_whole_block() const {
-        for (uint64_t i = 0; i < vswitch_.cidr.size(); i += block_size) {
-            const net::Address first = vswitch_.cidr.address.plus(i);
-            if (is_whole_and_free(first)) return net::Prefix::of(first, block_mask);
-        }
-        return std::nullopt;
-    }
-
-    std::optional<net::Prefix> lowest_single() const {
-        for (uint64_t i = 0; i < usable_.count; ++i) {
-            const net::Address address = usable_.first.plus(i);
-            if (!full_.contains(base_of(address)) && !singles_.contains(address)) return net::Prefix::host(address);
-        }
-        return std::nullopt;
-    }
-
-    uint64_t not_lent() const {
-        uint64_t n = 0;
-        for (uint64_t i = 0; i < usable_.count; ++i) {
-            const net::Address address = usable_.first.plus(i);
-            if (!full_.contains(base_of(address)) && !singles_.contains(address)) ++n;
-        }
-        return n;
-    }
-
-private:
-    static constexpr uint64_t block_size = 1u << (32 - block_mask);
-
-    static net::Address base_of(const net::Address& address) { return net::Prefix::of(address, block_mask).address; }
-
-    bool is_whole_and_free(const net::Address& first) const {
-        const net::Prefix cidr = net::Prefix::of(first, block_mask);
-        return !touched_.contains(first) && usable_addresses(vswitch_.cidr, cidr).count > 0;
-    }
-
-    const VSwitch& vswitch_;
-    AddressRange usable_;
-    std::set<net::Address> touched_;  // first addresses of /28s of which something is lent
-    std::set<net::Address> full_;     // ... that are lent whole
-    std::set<net::Address> singles_;
-};
-
 struct NodeState {
     uint64_t free = 0;
-    uint32_t used = 0;
+    size_t used = 0;
     uint32_t waiting = 0;
+
+    uint64_t surplus() const { return free - std::min<uint64_t>(free, waiting); }
+
+    uint64_t lack() const { return waiting - std::min<uint64_t>(free, waiting); }
 };
 
-std::map<std::string, NodeState> state_by_node(std::span<const Block> blocks, std::span<const Need> needs) {
-    std::map<std::string, NodeState> nodes;
+using Nodes = std::map<std::string, NodeState>;
+
+Nodes state_by_node(std::span<const Block> blocks, std::span<const Need> needs) {
+    Nodes nodes;
     for (const Block& block : blocks) {
-        nodes[block.node].free += block.free;
-        nodes[block.node].used += block.used;
+        nodes[block.node].free += block.free();
+        if (block.pod.empty()) nodes[block.node].used += block.allocated.size();
     }
     for (const Need& need : needs) nodes[need.node].waiting += need.waiting;
     return nodes;
 }
 
-bool is_small(const VSwitch& vswitch) { return vswitch.cidr.size() < small_vswitch_size; }
+bool is_small(const VSwitch& vswitch) {
+    return vswitch.cidr.size() < small_vswitch_size;
+}
 
-// Lends to one node until it has what it waits for (and its spare, as long as whole blocks are plenty).
-void lease_to(const std::string& node, NodeState& state, bool small, Space& space, LeasePlan& plan) {
-    size_t whole = small ? 0 : space.whole_blocks_free();
-    while (whole > blocks_kept_for_splitting && state.free < state.waiting + spare_addresses) {
-        const net::Prefix cidr = *space.lowest_whole_block();
-        plan.leases.push_back({node, cidr});
-        space.take(cidr);
-        --whole;
-        state.free += cidr.size();  // at an edge up to three fewer: the next look corrects it
+bool contains(const std::vector<net::Address>& addresses, const net::Address& address) {
+    return std::find(addresses.begin(), addresses.end(), address) != addresses.end();
+}
+
+// On its way to be loose, so not to be asked for again: of blocks asked back, and what their agents have yet to see.
+uint64_t on_the_way(std::span<const Block> blocks) {
+    std::set<net::Address> singles;
+    for (const Block& block : blocks)
+        if (block.is_single()) singles.insert(block.cidr.address);
+    uint64_t n = 0;
+    for (const Block& block : blocks) {
+        if (!block.reachable) continue;
+        const bool loose_already = block.surrendered && !block.is_single();
+        if (block.leaving && !loose_already) n += block.usable - std::min<size_t>(block.usable, block.allocated.size());
+        if (block.leaving || block.acknowledged) continue;
+        for (const net::Address& address : block.withheld)
+            n += block.is_taken(address) || singles.contains(address) ? 0 : 1;
     }
-    while (state.free < state.waiting) {
-        const auto cidr = space.lowest_single();
-        if (!cidr) {
-            plan.short_nodes.push_back(node);
-            return;
+    return n;
+}
+
+// One plan in the making.
+class Planner {
+public:
+    Planner(const VSwitch& vswitch, std::span<const Block> blocks, std::span<const Need> needs,
+            std::span<const Reservation> reserved)
+        : vswitch_(vswitch),
+          blocks_(blocks),
+          reserved_(reserved),
+          space_(vswitch, blocks, reserved),
+          nodes_(state_by_node(blocks, needs)) {
+        for (const Block& block : blocks) withheld_[block.name] = block.withheld;
+    }
+
+    LeasePlan plan(uint32_t loose_wanted) {
+        serve_reservations();
+        // Nodes with waiting pods come first, so that one node's spare never takes what another node's pod waits for.
+        for (const bool waiting : {true, false}) {
+            for (auto& [node, state] : nodes_) {
+                if ((state.waiting > 0) == waiting && (waiting || state.used > 0)) lease_to(node, state);
+            }
         }
-        plan.leases.push_back({node, *cidr});
-        space.take(*cidr);
-        ++state.free;
+        return_singles();
+        uint64_t lack = loose_wanted - std::min<uint64_t>(loose_wanted, space_.loose());
+        for (const auto& [node, state] : nodes_) lack += state.lack();
+        lack -= std::min(lack, on_the_way(blocks_));
+        if (lack > 0) lack = take_back_empty(lack);
+        if (lack > 0)
+            split(lack);
+        else if (plan_.short_nodes.empty() && loose_wanted == 0)
+            restore();
+        for (const Block& block : blocks_) {
+            if (withheld_[block.name] != block.withheld) plan_.withhold.push_back({block.name, withheld_[block.name]});
+        }
+        return std::move(plan_);
     }
+
+private:
+    const Block* single_at(const net::Address& address) const {
+        for (const Block& block : blocks_)
+            if (block.is_single() && block.cidr.address == address) return &block;
+        return nullptr;
+    }
+
+    const Block* wide_over(const net::Address& address) const {
+        for (const Block& block : blocks_)
+            if (!block.is_single() && block.cidr.contains(address)) return &block;
+        return nullptr;
+    }
+
+    void take_back(const Block& block) {
+        if (contains_name(plan_.take_back, block.name)) return;
+        plan_.take_back.push_back(block.name);
+        NodeState& state = nodes_[block.node];
+        state.free -= std::min<uint64_t>(state.free, block.free());
+    }
+
+    static bool contains_name(const std::vector<std::string>& names, std::string_view name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    }
+
+    // A reserved address is lent to the node of its pod, alone; while no pod lives, the lease stays where it is.
+    void serve_reservations() {
+        for (const Reservation& reservation : reserved_) {
+            if (const Block* const single = single_at(reservation.address)) {
+                const bool is_its = single->pod == reservation.pod;
+                const bool elsewhere = !reservation.node.empty() && single->node != reservation.node;
+                if (!single->leaving && (is_its ? elsewhere : single->allocated.empty())) take_back(*single);
+                continue;
+            }
+            const Block* const wide = wide_over(reservation.address);
+            if (wide != nullptr && !wide->leaving && !wide->is_withheld(reservation.address))
+                withheld_[wide->name].push_back(reservation.address);
+            if (reservation.node.empty() || !space_.is_unlent(reservation.address)) continue;
+            lend(reservation.node, net::Prefix::host(reservation.address), reservation.pod);
+        }
+        for (const Block& block : blocks_) {
+            if (block.pod.empty() || block.leaving) continue;
+            const bool wanted = std::any_of(reserved_.begin(), reserved_.end(), [&](const Reservation& r) {
+                return r.address == block.cidr.address && r.pod == block.pod;
+            });
+            if (!wanted) take_back(block);
+        }
+    }
+
+    void lend(const std::string& node, const net::Prefix& cidr, const std::string& pod = {}) {
+        plan_.leases.push_back({node, cidr, pod});
+        space_.take(cidr);
+    }
+
+    // Until the node has what it waits for (and its spare, as long as whole blocks are plenty).
+    void lease_to(const std::string& node, NodeState& state) {
+        size_t whole = is_small(vswitch_) ? 0 : space_.whole_blocks();
+        while (whole > blocks_kept_for_splitting && state.free < state.waiting + spare_addresses) {
+            const net::Prefix cidr = *space_.lowest_whole_block();
+            state.free += usable_addresses(vswitch_.cidr, cidr).count;
+            lend(node, cidr);
+            --whole;
+        }
+        while (state.free < state.waiting) {
+            const auto address = space_.lowest_loose();
+            if (!address) {
+                plan_.short_nodes.push_back(node);
+                return;
+            }
+            lend(node, net::Prefix::host(*address));
+            ++state.free;
+        }
+    }
+
+    // Single addresses go back as soon as they are empty and nobody of their node waits for them.
+    void return_singles() {
+        for (const Block& block : blocks_) {
+            if (!block.is_single() || !block.pod.empty() || block.leaving || !block.is_empty()) continue;
+            if (nodes_[block.node].surplus() >= block.free()) take_back(block);
+        }
+    }
+
+    // Empty blocks of nodes that can spare them; what is still lacking then.
+    uint64_t take_back_empty(uint64_t lack) {
+        for (const Block& block : blocks_) {
+            if (lack == 0) break;
+            if (block.is_single() || block.leaving || !block.reachable || !block.is_empty() || block.free() == 0)
+                continue;
+            if (nodes_[block.node].surplus() < block.free()) continue;
+            take_back(block);
+            lack -= std::min<uint64_t>(lack, block.free());
+        }
+        return lack;
+    }
+
+    // Free addresses out of blocks in use, the highest first: the agent gives the lowest.
+    void split(uint64_t lack) {
+        for (const Block& block : blocks_) {
+            if (block.is_single() || block.leaving || !block.reachable || contains_name(plan_.take_back, block.name))
+                continue;
+            NodeState& state = nodes_[block.node];
+            std::vector<net::Address>& withheld = withheld_[block.name];
+            const AddressRange range = usable_addresses(vswitch_.cidr, block.cidr);
+            for (uint64_t i = range.count; i-- > 0 && lack > 0 && state.surplus() > 0;) {
+                const net::Address address = range.first.plus(i);
+                if (block.is_taken(address) || contains(withheld, address)) continue;
+                withheld.push_back(address);
+                --state.free;
+                --lack;
+            }
+        }
+    }
+
+    // Nobody is short: what was withheld and is lent or held by nobody belongs to its block again.
+    void restore() {
+        for (const Block& block : blocks_) {
+            if (block.leaving) continue;
+            std::erase_if(withheld_[block.name], [&](const net::Address& address) {
+                const bool lent_now = std::any_of(plan_.leases.begin(), plan_.leases.end(),
+                                                  [&](const auto& lease) { return lease.cidr.contains(address); });
+                const bool is_held = std::any_of(reserved_.begin(), reserved_.end(),
+                                                 [&](const Reservation& r) { return r.address == address; });
+                return !lent_now && !is_held && single_at(address) == nullptr;
+            });
+        }
+    }
+
+    const VSwitch& vswitch_;
+    const std::span<const Block> blocks_;
+    const std::span<const Reservation> reserved_;
+    AddressSpace space_;
+    Nodes nodes_;
+    std::map<std::string, std::vector<net::Address>> withheld_;  // by block, as it should be
+    LeasePlan plan_;
+};
+
+Result<std::vector<net::Address>> addresses_of(const json::Value& object, json::Path path) {
+    std::vector<net::Address> addresses;
+    const json::Array* const entries = json::find_array(object, path);
+    if (entries == nullptr) return addresses;
+    for (const json::Value& entry : *entries) {
+        const std::string_view text =
+            entry.is_string() ? json::view(entry.get_string()) : json::find_string(entry, {"address"});
+        addresses.push_back(TRY(net::Address::parse(text)));
+    }
+    return addresses;
 }
 
 }  // namespace
+
+bool Block::is_taken(const net::Address& address) const {
+    return contains(allocated, address) || contains(cooling, address);
+}
+
+bool Block::is_withheld(const net::Address& address) const {
+    return contains(withheld, address);
+}
+
+uint32_t Block::free() const {
+    if (leaving || !pod.empty()) return 0;
+    size_t gone = allocated.size() + cooling.size();
+    for (const net::Address& address : withheld) gone += is_taken(address) ? 0 : 1;
+    return usable - uint32_t(std::min<size_t>(usable, gone));
+}
 
 Result<Block> parse_block(const json::Value& object, const VSwitch& vswitch) {
     Block block;
@@ -124,13 +263,16 @@ Result<Block> parse_block(const json::Value& object, const VSwitch& vswitch) {
     block.node = json::find_string(object, {"spec", "node"});
     block.cidr = TRY_IN("spec.cidr", net::Prefix::parse(json::find_string(object, {"spec", "cidr"})));
     block.leaving = json::has(object, {"metadata", "deletionTimestamp"});
-    const json::Array* const allocations = json::find_array(object, {"status", "allocations"});
-    const json::Array* const cooling = json::find_array(object, {"status", "cooling"});
-    block.used = allocations != nullptr ? uint32_t(allocations->size()) : 0;
-    block.cooling = cooling != nullptr ? uint32_t(cooling->size()) : 0;
-    const uint64_t usable = usable_addresses(vswitch.cidr, block.cidr).count;
-    const uint64_t taken = block.used + block.cooling;
-    block.free = block.leaving || taken >= usable ? 0 : uint32_t(usable - taken);
+    block.surrendered =
+        block.leaving && json::has(object, {"status", "free"}) && json::find_int(object, {"status", "free"}) == 0;
+    const std::string_view pod = json::find_string(object, {"spec", "pod", "name"});
+    if (!pod.empty()) block.pod = fmt::format("{}/{}", json::find_string(object, {"spec", "pod", "namespace"}), pod);
+    block.withheld = TRY_IN("spec.withheld", addresses_of(object, {"spec", "withheld"}));
+    block.allocated = TRY_IN("status.allocations", addresses_of(object, {"status", "allocations"}));
+    block.cooling = TRY_IN("status.cooling", addresses_of(object, {"status", "cooling"}));
+    block.acknowledged = block.withheld.empty() || json::find_int(object, {"status", "observedGeneration"}) >=
+                                                       json::find_int(object, {"metadata", "generation"}, 1);
+    block.usable = uint32_t(usable_addresses(vswitch.cidr, block.cidr).count);
     return block;
 }
 
@@ -144,58 +286,43 @@ bool is_handed_back(const json::Value& object) {
            is_empty("allocations") && is_empty("cooling");
 }
 
-std::string block_name(std::string_view vswitch, const net::Address& first) {
-    std::string address = first.text();
+std::string block_name(std::string_view vswitch, const net::Prefix& cidr) {
+    std::string address = cidr.address.text();
     std::replace_if(address.begin(), address.end(), [](char c) { return c == '.' || c == ':'; }, '-');
-    return fmt::format("{}-{}", vswitch, address);
+    return fmt::format("{}-{}{}", vswitch, address, cidr.size() == 1 ? "-32" : "");
 }
 
-LeasePlan plan_leases(const VSwitch& vswitch, std::span<const Block> blocks, std::span<const Need> needs) {
-    LeasePlan plan;
-    Space space(vswitch, blocks);
-    auto nodes = state_by_node(blocks, needs);
-    // Nodes with waiting pods come first, so that one node's spare never takes what another node's pod waits for.
-    for (const bool waiting : {true, false}) {
-        for (auto& [node, state] : nodes) {
-            if ((state.waiting > 0) != waiting || (!waiting && state.used == 0)) continue;
-            lease_to(node, state, is_small(vswitch), space, plan);
-        }
-    }
-    for (const Block& block : blocks) {
-        NodeState& state = nodes[block.node];
-        const bool is_single = block.cidr.size() == 1;
-        if (block.leaving || !block.is_empty() || state.free < state.waiting + block.free) continue;
-        if (!is_single && plan.short_nodes.empty()) continue;
-        plan.take_back.push_back(block.name);
-        state.free -= block.free;
-    }
-    return plan;
+LeasePlan plan_leases(const VSwitch& vswitch, std::span<const Block> blocks, std::span<const Need> needs,
+                      std::span<const Reservation> reserved, uint32_t loose_wanted) {
+    return Planner(vswitch, blocks, needs, reserved).plan(loose_wanted);
 }
 
-Counts counts(const VSwitch& vswitch, std::span<const Block> blocks) {
+Counts counts(const VSwitch& vswitch, std::span<const Block> blocks, std::span<const Reservation> reserved) {
     Counts result;
     result.total = usable_addresses(vswitch).count;
-    uint64_t used = 0;
-    for (const Block& block : blocks) used += block.used;
-    result.available = result.total - std::min(result.total, used);
+    std::set<net::Address> used;
+    for (const Block& block : blocks) used.insert(block.allocated.begin(), block.allocated.end());
+    for (const Reservation& reservation : reserved) used.insert(reservation.address);
+    result.available = result.total - std::min<uint64_t>(result.total, used.size());
     return result;
 }
 
 uint64_t capacity_on_node(const VSwitch& vswitch, std::span<const Block> blocks, std::span<const Need> needs,
-                          std::string_view node) {
-    uint64_t here = 0;
-    uint64_t loose = Space(vswitch, blocks).not_lent();  // not lent, or about to come back from others
-    uint64_t owed = 0;                                   // to pods that already wait
+                          std::string_view node, std::span<const Reservation> reserved) {
+    uint64_t reach = AddressSpace(vswitch, blocks, reserved).loose() + on_the_way(blocks);
+    uint64_t owed = 0;  // to pods that already wait
+    std::set<std::string_view> unreachable;
+    for (const Block& block : blocks)
+        if (!block.reachable) unreachable.insert(block.node);
     for (const auto& [name, state] : state_by_node(blocks, needs)) {
-        if (name == node) here = state.free;
-        owed += name == node ? state.waiting : state.waiting - std::min<uint64_t>(state.waiting, state.free);
+        if (name == node) {
+            reach += state.free;
+            owed += state.waiting;
+        } else {
+            if (!unreachable.contains(name)) reach += state.surplus();
+            owed += state.lack();
+        }
     }
-    for (const Block& block : blocks) {
-        if (block.node == node || !block.is_empty() || block.leaving) continue;
-        const auto need = std::find_if(needs.begin(), needs.end(), [&](const Need& n) { return n.node == block.node; });
-        if (need == needs.end() || need->waiting == 0) loose += block.free;
-    }
-    const uint64_t reach = here + loose;
     return reach - std::min(reach, owed);
 }
 

@@ -48,12 +48,24 @@ TEST(Vpc, a_block_that_breaks_a_rule_is_refused_with_its_field) {
 }
 
 TEST(Vpc, the_reserved_service_addresses_are_one_and_ten) {
-    const Vpc vpc = MUST(parse_vpc(vpc_object("cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20, vni: 7")));
+    const Vpc vpc = MUST(parse_vpc(vpc_object("cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20")));
     EXPECT_EQ(kubernetes_address(vpc).text(), "172.21.0.1");
     EXPECT_EQ(dns_address(vpc).text(), "172.21.0.10");
     EXPECT_TRUE(is_reserved_service_address(vpc, net::Address::v4(172, 21, 0, 10)));
     EXPECT_FALSE(is_reserved_service_address(vpc, net::Address::v4(172, 21, 0, 2)));
-    EXPECT_EQ(vpc.vni, 7u);
+}
+
+TEST(Vpc, its_number_and_its_blocks_in_effect_are_what_the_controller_accepted) {
+    const Vpc wish = MUST(parse_vpc(yaml("{metadata: {name: v}, spec: {cidrBlock: 10.0.0.0/16, vni: 7}}")));
+    EXPECT_EQ(wish.wanted_vni, 7u);
+    EXPECT_EQ(wish.vni, 0u) << "another VPC may have it";
+    EXPECT_EQ(wish.blocks, wish.wanted_blocks);
+    const Vpc grown = MUST(parse_vpc(yaml("{metadata: {name: v}, spec: {cidrBlock: 10.0.0.0/12, vni: 7}, "
+                                          "status: {vni: 7, cidrBlocks: [10.0.0.0/16, 192.168.0.0/24]}}")));
+    EXPECT_EQ(grown.vni, 7u);
+    ASSERT_EQ(grown.blocks.size(), 2u);
+    EXPECT_EQ(grown.blocks[0].text(), "10.0.0.0/16");
+    EXPECT_EQ(grown.wanted_blocks[0].text(), "10.0.0.0/12");
 }
 
 VSwitch vswitch(std::string name, std::string_view cidr, std::string vpc = "v", std::string created = "2026-01-01") {

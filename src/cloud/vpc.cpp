@@ -5,16 +5,45 @@
 #include <fmt/format.h>
 
 namespace weft::cloud {
-namespace {
 
 std::span<const net::Prefix> forbidden_blocks() {
-    static const std::array<net::Prefix, 4> blocks = {
+    static const std::array<net::Prefix, 8> blocks = {
         MUST(net::Prefix::parse("100.64.0.0/10")),
         MUST(net::Prefix::parse("224.0.0.0/4")),
         MUST(net::Prefix::parse("127.0.0.0/8")),
         MUST(net::Prefix::parse("169.254.0.0/16")),
+        MUST(net::Prefix::parse("::/8")),  // unspecified, loopback, embedded IPv4
+        MUST(net::Prefix::parse("fe80::/10")),
+        MUST(net::Prefix::parse("ff00::/8")),
+        MUST(net::Prefix::parse("fd77:6566:7400::/48")),  // the nodes' neighbours
     };
     return blocks;
+}
+
+namespace {
+
+bool overlaps_forbidden(const net::Prefix& prefix, const net::Prefix& forbidden) {
+    return prefix.is_v4() == forbidden.is_v4() && prefix.overlaps(forbidden);
+}
+
+// "" = the field is absent.
+Result<std::optional<net::Prefix>> parse_ipv6_block(std::string_view text, const std::string& field, unsigned mask_min,
+                                                    unsigned mask_max) {
+    if (text.empty()) return std::optional<net::Prefix>();
+    const auto prefix = net::Prefix::parse(text);
+    if (!prefix) return fail(Code::invalid, field + ": " + prefix.error().message);
+    if (prefix->is_v4()) return fail(Code::invalid, fmt::format("{}: {}: must be an IPv6 block", field, text));
+    if (prefix->length() < mask_min || prefix->length() > mask_max)
+        return fail(Code::invalid,
+                    mask_min == mask_max
+                        ? fmt::format("{}: {}: the mask must be /{}", field, text, mask_min)
+                        : fmt::format("{}: {}: the mask must be between /{} and /{}", field, text, mask_min, mask_max));
+    for (const net::Prefix& forbidden : forbidden_blocks()) {
+        if (overlaps_forbidden(*prefix, forbidden))
+            return fail(Code::invalid,
+                        fmt::format("{}: {}: overlaps {}, which is reserved", field, text, forbidden.text()));
+    }
+    return std::optional(*prefix);
 }
 
 Result<net::Prefix> parse_block(std::string_view text, const std::string& field, unsigned mask_min, unsigned mask_max) {
@@ -26,7 +55,7 @@ Result<net::Prefix> parse_block(std::string_view text, const std::string& field,
         return fail(Code::invalid,
                     fmt::format("{}: {}: the mask must be between /{} and /{}", field, text, mask_min, mask_max));
     for (const net::Prefix& forbidden : forbidden_blocks()) {
-        if (prefix->overlaps(forbidden))
+        if (overlaps_forbidden(*prefix, forbidden))
             return fail(Code::invalid,
                         fmt::format("{}: {}: overlaps {}, which is reserved", field, text, forbidden.text()));
     }
@@ -75,11 +104,27 @@ Result<Vpc> parse_vpc(const json::Value& object) {
                                                    vpc.service_cidr.text(), block.text()));
     }
 
+    vpc.ipv6_block = TRY(parse_ipv6_block(json::find_string(object, {"spec", "ipv6CidrBlock"}), "spec.ipv6CidrBlock",
+                                          ipv6_vpc_mask, ipv6_vpc_mask));
+    vpc.ipv6_service_cidr = TRY(parse_ipv6_block(json::find_string(object, {"spec", "ipv6ServiceCIDR"}),
+                                                 "spec.ipv6ServiceCIDR", ipv6_service_mask_min, ipv6_service_mask_max));
+    if (vpc.ipv6_block && vpc.ipv6_service_cidr && vpc.ipv6_block->overlaps(*vpc.ipv6_service_cidr))
+        return fail(Code::invalid, fmt::format("spec.ipv6ServiceCIDR: {}: overlaps {} of the same VPC",
+                                               vpc.ipv6_service_cidr->text(), vpc.ipv6_block->text()));
+
     const int64_t wanted_vni = json::find_int(object, {"spec", "vni"});
     if (json::has(object, {"spec", "vni"}) && (wanted_vni < 1 || wanted_vni > vni_max))
         return fail(Code::invalid, fmt::format("spec.vni: {}: must be between 1 and {}", wanted_vni, vni_max));
-    const int64_t vni = wanted_vni != 0 ? wanted_vni : json::find_int(object, {"status", "vni"});
-    if (vni > 0 && vni <= vni_max) vpc.vni = uint32_t(vni);
+    vpc.wanted_vni = uint32_t(wanted_vni);
+    if (const int64_t vni = json::find_int(object, {"status", "vni"}); vni > 0 && vni <= vni_max)
+        vpc.vni = uint32_t(vni);
+
+    vpc.wanted_blocks = vpc.blocks;
+    std::vector<net::Prefix> in_effect;
+    for (const std::string& text : json::find_strings(object, {"status", "cidrBlocks"})) {
+        if (const auto block = net::Prefix::parse(text); block && block->is_v4()) in_effect.push_back(*block);
+    }
+    if (!in_effect.empty()) vpc.blocks = std::move(in_effect);
     return vpc;
 }
 
@@ -96,8 +141,19 @@ net::Address kubernetes_address(const Vpc& vpc) { return vpc.service_cidr.addres
 
 net::Address dns_address(const Vpc& vpc) { return vpc.service_cidr.address.plus(10); }
 
+std::optional<net::Address> ipv6_kubernetes_address(const Vpc& vpc) {
+    if (!vpc.ipv6_service_cidr) return std::nullopt;
+    return vpc.ipv6_service_cidr->address.plus(1);
+}
+
+std::optional<net::Address> ipv6_dns_address(const Vpc& vpc) {
+    if (!vpc.ipv6_service_cidr) return std::nullopt;
+    return vpc.ipv6_service_cidr->address.plus(10);
+}
+
 bool is_reserved_service_address(const Vpc& vpc, const net::Address& address) {
-    return address == kubernetes_address(vpc) || address == dns_address(vpc);
+    return address == kubernetes_address(vpc) || address == dns_address(vpc) ||
+           address == ipv6_kubernetes_address(vpc) || address == ipv6_dns_address(vpc);
 }
 
 }  // namespace weft::cloud

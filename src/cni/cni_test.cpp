@@ -91,6 +91,13 @@ TEST(Cni, bad_configurations_get_the_codes_of_the_standard) {
          "port"},
         {R"({"cniVersion":"0.3.1","name":"x","agentSocket":"/a","prevResult":{}})", "CHECK", 1, "CHECK"},
         {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a"})", "CHECK", 7, "prevResult"},
+        {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a"})", "STATUS", 1, "does not allow STATUS"},  // CNI-7
+        {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a","cni.dev/valid-attachments":[]})", "GC", 1,
+         "does not allow GC"},
+        {R"({"cniVersion":"1.1.0","name":"x","agentSocket":"/a"})", "GC", 7, "valid-attachments"},  // CNI-44
+        {R"({"cniVersion":"1.1.0","name":"x","agentSocket":"/a","cni.dev/valid-attachments":{}})", "GC", 7, "list"},
+        {R"({"cniVersion":"1.1.0","name":"x","agentSocket":"/a","cni.dev/valid-attachments":[{"ifname":"e"}]})", "GC",
+         7, "containerID"},
         {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a","prevResult":7})", "CHECK", 7, "prevResult"},
     };
     for (const Case& c : cases) {
@@ -185,6 +192,43 @@ TEST(Cni, ADD_asks_the_agent_and_prints_its_result) {
     EXPECT_EQ(request.pod_uid, "u1");
 }
 
+std::string config_v11(const std::string& socket, std::string_view more = "") {
+    return R"({"cniVersion":"1.1.0","name":"weft","agentSocket":")" + socket + "\"" + std::string(more) + "}";
+}
+
+// CNI-43
+TEST(Cni, CNI_43_STATUS_is_silent_when_all_is_well_and_50_or_51_when_not) {
+    {
+        OneAnswer agent({protocol::cni::Answer::ok, "", "", {}});
+        EXPECT_TRUE(run({{"CNI_COMMAND", "STATUS"}}, config_v11(agent.socket_path()), 0).is_null());
+        EXPECT_EQ(agent.request().command, protocol::cni::Command::status);
+    }
+    OneAnswer agent(protocol::cni::Reply::error(protocol::cni::Answer::limited_connectivity, "2 pods are cut off"));
+    const json::Value answer = run({{"CNI_COMMAND", "STATUS"}}, config_v11(agent.socket_path()), 1);
+    EXPECT_EQ(json::find_int(answer, {"code"}), 51);
+    (void)agent.request();
+    EXPECT_EQ(json::find_int(run({{"CNI_COMMAND", "STATUS"}}, config_v11("/nowhere/agent.sock"), 1), {"code"}), 50)
+        << "no agent: no ADD can work";
+}
+
+// CNI-44
+TEST(Cni, CNI_44_GC_hands_on_the_list_and_when_it_began) {
+    for (const char* key : {"cni.dev/valid-attachments", "cni.dev/attachments"}) {
+        OneAnswer agent({protocol::cni::Answer::ok, "", "", {}});
+        const std::string list = std::string(",\"") + key + R"(":[{"containerID":"a","ifname":"eth0"}])";
+        EXPECT_TRUE(run({{"CNI_COMMAND", "GC"}}, config_v11(agent.socket_path(), list), 0).is_null());
+        const auto request = agent.request();
+        EXPECT_EQ(request.command, protocol::cni::Command::gc);
+        EXPECT_EQ(request.network, "weft");
+        EXPECT_EQ(request.valid, (std::vector<protocol::cni::Attachment>{{"a", "eth0"}}));
+        EXPECT_GT(request.started_ms, 0u);
+    }
+    EXPECT_EQ(json::find_int(run({{"CNI_COMMAND", "GC"}},
+                                 config_v11("/nowhere/agent.sock", R"(,"cni.dev/valid-attachments":[])"), 1),
+                             {"code"}),
+              11);
+}
+
 TEST(Cni, the_agents_refusal_is_printed_as_it_is) {
     OneAnswer agent(protocol::cni::Reply::error(protocol::cni::Answer::address_exhausted, "no address", "vsw-a"));
     Variables variables = good_environment();
@@ -205,6 +249,29 @@ TEST(CniResult, older_versions_leave_out_what_they_do_not_know) {
         EXPECT_FALSE(json::has((*json::find_array(result, {"interfaces"}))[0], {"mtu"}));
         EXPECT_FALSE(json::has((*json::find_array(result, {"routes"}))[0], {"mtu"}));
     }
+}
+
+// CNI-21
+TEST(CniResult, both_families_stand_in_every_version) {
+    protocol::cni::Wired both = wired;
+    both.ipv6 = "fd00:10::104";
+    both.ipv6_gateway = "fe80::1";
+    Config config;
+    for (const std::string_view version : {"0.3.1", "0.4.0", "1.0.0", "1.1.0"}) {
+        config.version = version;
+        const json::Value result = json::parse(result_json(config, both, "eth0", "/ns")).value();
+        const json::Array& ips = *json::find_array(result, {"ips"});
+        ASSERT_EQ(ips.size(), 2u);
+        EXPECT_EQ(json::find_string(ips[1], {"address"}), "fd00:10::104/128");
+        EXPECT_EQ(json::find_string(ips[1], {"gateway"}), "fe80::1");
+        EXPECT_EQ(json::find_string(ips[1], {"version"}), version < "1.0.0" ? "6" : "");
+        const json::Array& routes = *json::find_array(result, {"routes"});
+        ASSERT_EQ(routes.size(), 2u);
+        EXPECT_EQ(json::find_string(routes[1], {"dst"}), "::/0");
+        EXPECT_EQ(json::find_string(routes[1], {"gw"}), "fe80::1");
+    }
+    EXPECT_TRUE(compare({{"10.0.1.4", "fd00:10::104"}, "", ""}, both).has_value());
+    EXPECT_EQ(compare({{"10.0.1.4"}, "", ""}, both).error().code, Answer::check_difference);
 }
 
 TEST(CniResult, CHECK_names_the_difference) {

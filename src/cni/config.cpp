@@ -36,7 +36,28 @@ Outcome<void> check_version(const json::Value& config, std::string_view command,
                       "config is \"" + version + "\", plugin supports [" + supported_list() + "]");
     if (command == "CHECK" && version < "0.4.0")
         return refuse(Answer::incompatible_version, "config version does not allow CHECK", "config is " + version);
+    if ((command == "STATUS" || command == "GC") && version < "1.1.0")
+        return refuse(Answer::incompatible_version, "config version does not allow " + std::string(command),
+                      "config is " + version);
     return {};
+}
+
+// Missing and empty differ: who sends no list does not say that nothing is in use.
+Outcome<std::vector<protocol::cni::Attachment>> parse_valid_attachments(const json::Value& config) {
+    const json::Value* value = json::find(config, {"cni.dev/valid-attachments"});
+    if (value == nullptr) value = json::find(config, {"cni.dev/attachments"});  // before 1.1.0 was final
+    if (value == nullptr || !value->is_array())
+        return refuse(Answer::invalid_config, "cni.dev/valid-attachments: must be a list", "nothing was removed");
+    std::vector<protocol::cni::Attachment> valid;
+    for (const json::Value& entry : value->get_array()) {
+        const std::string_view container = json::find_string(entry, {"containerID"});
+        const std::string_view ifname = json::find_string(entry, {"ifname"});
+        if (container.empty() || ifname.empty())
+            return refuse(Answer::invalid_config,
+                          "cni.dev/valid-attachments: each needs containerID and ifname", "nothing was removed");
+        valid.push_back({std::string(container), std::string(ifname)});
+    }
+    return valid;
 }
 
 // What a caller may ask of other plugins but not of us; silence would be a promise we do not keep.
@@ -116,6 +137,7 @@ Outcome<Config> parse_config(std::string_view text, std::string_view command, st
     // DEL forgives: what the last result said no longer matters.
     if (command == "CHECK") config.previous = TRY(parse_previous(*previous, ifname));
     if (command == "ADD") TRY(check_unsupported(json));
+    if (command == "GC") config.valid_attachments = TRY(parse_valid_attachments(json));
     if (const json::Object* dns = json::find_object(json, {"dns"})) config.dns = *dns;
     return config;
 }

@@ -31,6 +31,7 @@ struct Config {
     unsigned mtu = 0;  // 0 = the node's
     bool has_previous = false;
     PreviousResult previous;
+    std::vector<protocol::cni::Attachment> valid_attachments;  // of GC
     json::Value dns;  // an object, printed back unchanged; null = none
 };
 

@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
     using namespace weft::cni;
     const std::string_view text(reinterpret_cast<const char*>(data), bytes);
     (void)version_for_errors(text);
-    for (const std::string_view command : {"ADD", "DEL", "CHECK"}) {
+    for (const std::string_view command : {"ADD", "DEL", "CHECK", "STATUS", "GC"}) {
         const auto config = parse_config(text, command, "eth0");
         if (!config) {
             if (!weft::json::parse(error_json("1.0.0", config.error()))) __builtin_trap();

@@ -48,6 +48,7 @@ Outcome<Environment> parse_environment(const std::function<std::string(const cha
     const std::string& command = environment.command;
     if (command.empty()) return refuse(Answer::bad_environment, "required env variables [CNI_COMMAND] missing");
     if (command == "VERSION") return environment;
+    if (command == "STATUS" || command == "GC") return environment;  // of the whole network: nothing per attachment
     if (command != "ADD" && command != "DEL" && command != "CHECK")
         return refuse(Answer::bad_environment, "unknown CNI_COMMAND: " + command);
 

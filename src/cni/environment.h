@@ -10,7 +10,7 @@
 namespace weft::cni {
 
 struct Environment {
-    std::string command;  // ADD, DEL, CHECK, VERSION
+    std::string command;  // ADD, DEL, CHECK, STATUS, GC, VERSION
     std::string container_id;
     std::string netns;
     std::string ifname;

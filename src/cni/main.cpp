@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "cni/agent_call.h"
 #include "cni/config.h"
@@ -19,14 +20,17 @@ namespace {
 namespace wire = protocol::cni;
 
 wire::Request request_of(wire::Command command, const Environment& environment, const Config& config) {
-    return {command,
-            environment.container_id,
-            environment.ifname,
-            environment.netns,
-            environment.pod_namespace,
-            environment.pod_name,
-            environment.pod_uid,
-            config.mtu};
+    return {.command = command,
+            .container_id = environment.container_id,
+            .ifname = environment.ifname,
+            .netns = environment.netns,
+            .pod_namespace = environment.pod_namespace,
+            .pod_name = environment.pod_name,
+            .pod_uid = environment.pod_uid,
+            .mtu = config.mtu,
+            .network = config.name,
+            .valid = {},
+            .started_ms = 0};
 }
 
 Outcome<void> check_netns(const Environment& environment) {
@@ -86,12 +90,34 @@ Outcome<std::string> del(const Environment& environment, const Config& config) {
     return std::string();
 }
 
+// CNI-43: a node without its agent can take no pod.
+Outcome<std::string> status(const Environment& environment, const Config& config) {
+    const Called called = call_agent(config.agent_socket, request_of(wire::Command::status, environment, config));
+    if (called.outcome) return std::string();
+    const bool is_verdict = called.outcome.error().code == Answer::not_available ||
+                            called.outcome.error().code == Answer::limited_connectivity;
+    if (is_verdict) return std::unexpected(called.outcome.error());
+    return refuse(Answer::not_available, called.outcome.error().message, called.outcome.error().details);
+}
+
+Outcome<std::string> gc(const Environment& environment, const Config& config, uint64_t started_ms) {
+    wire::Request request = request_of(wire::Command::gc, environment, config);
+    request.valid = config.valid_attachments;
+    request.started_ms = started_ms;
+    TRY(call_agent(config.agent_socket, request).outcome);
+    return std::string();
+}
+
 Outcome<std::string> run(const std::function<std::string(const char*)>& get, std::string_view input) {
+    const auto started = system_clock().now().time_since_epoch();
+    const auto started_ms = uint64_t(std::chrono::duration_cast<std::chrono::milliseconds>(started).count());
     const Environment environment = TRY(parse_environment(get));
     if (environment.command == "VERSION") return version_json();
     const Config config = TRY(parse_config(input, environment.command, environment.ifname));
     if (environment.command == "ADD") return add(environment, config);
     if (environment.command == "CHECK") return check(environment, config);
+    if (environment.command == "STATUS") return status(environment, config);
+    if (environment.command == "GC") return gc(environment, config, started_ms);
     return del(environment, config);
 }
 

@@ -11,24 +11,39 @@ bool knows_mtu(std::string_view version) { return version >= "1.1.0"; }
 
 bool needs_ip_version(std::string_view version) { return version < "1.0.0"; }
 
+json::Object ip_json(const Config& config, const std::string& address, const std::string& gateway, const char* family) {
+    json::Object ip{{"address", address}, {"gateway", gateway}, {"interface", 1}};
+    if (needs_ip_version(config.version)) ip["version"] = family;
+    return ip;
+}
+
+json::Object route_json(const Config& config, const protocol::cni::Wired& wired, std::string_view destination,
+                        const std::string& gateway) {
+    json::Object route{{"dst", destination}, {"gw", gateway}};
+    if (knows_mtu(config.version)) route["mtu"] = int64_t(wired.mtu);
+    return route;
+}
+
 }  // namespace
 
 std::string result_json(const Config& config, const protocol::cni::Wired& wired, std::string_view ifname,
                         std::string_view netns) {
     json::Object host{{"name", wired.host_link}, {"mac", wired.host_mac}};
     json::Object inside{{"name", ifname}, {"mac", wired.mac}, {"sandbox", netns}};
-    json::Object ip{{"address", wired.address + "/32"}, {"gateway", wired.gateway}, {"interface", 1}};
-    json::Object route{{"dst", "0.0.0.0/0"}, {"gw", wired.gateway}};
     if (knows_mtu(config.version)) {
         host["mtu"] = int64_t(wired.mtu);
         inside["mtu"] = int64_t(wired.mtu);
-        route["mtu"] = int64_t(wired.mtu);
     }
-    if (needs_ip_version(config.version)) ip["version"] = "4";
+    json::Array ips{ip_json(config, wired.address + "/32", wired.gateway, "4")};
+    json::Array routes{route_json(config, wired, "0.0.0.0/0", wired.gateway)};
+    if (!wired.ipv6.empty()) {
+        ips.push_back(ip_json(config, wired.ipv6 + "/128", wired.ipv6_gateway, "6"));
+        routes.push_back(route_json(config, wired, "::/0", wired.ipv6_gateway));
+    }
     json::Object result{{"cniVersion", config.version},
                         {"interfaces", json::Array{std::move(host), std::move(inside)}},
-                        {"ips", json::Array{std::move(ip)}},
-                        {"routes", json::Array{std::move(route)}},
+                        {"ips", std::move(ips)},
+                        {"routes", std::move(routes)},
                         {"dns", config.dns.is_object() ? config.dns : json::Value(json::Object{})}};
     return json::serialize(result);
 }
@@ -46,8 +61,12 @@ std::string error_json(std::string_view version, const Failure& failure) {
 }
 
 Outcome<void> compare(const PreviousResult& previous, const protocol::cni::Wired& wired) {
-    if (std::find(previous.addresses.begin(), previous.addresses.end(), wired.address) == previous.addresses.end())
-        return refuse(Answer::check_difference, "address " + wired.address + " is not in prevResult.ips");
+    for (const std::string& address : {wired.address, wired.ipv6}) {
+        const bool is_there = std::find(previous.addresses.begin(), previous.addresses.end(), address) !=
+                              previous.addresses.end();
+        if (!address.empty() && !is_there)
+            return refuse(Answer::check_difference, "address " + address + " is not in prevResult.ips");
+    }
     if (!previous.mac.empty() && previous.mac != wired.mac)
         return refuse(Answer::check_difference, "MAC is " + wired.mac + ", prevResult says " + previous.mac);
     if (!previous.host_link.empty() && previous.host_link != wired.host_link)

@@ -1,8 +1,12 @@
-// AddressBlock: lends pieces of a vSwitch to nodes as cloud/ipam.h plans it, and asks empty ones back. Looks at one
-// vSwitch at a time, because what one node is lent another cannot have.
+// AddressBlock: lends pieces of a vSwitch to nodes as cloud/ipam.h plans it, asks empty ones back, and withholds single
+// addresses of blocks in use. Looks at one vSwitch at a time, because what one node is lent another cannot have.
+//
+// Each write is safe by itself, so a crash between two of them leaves only work undone: an address is lent only when
+// it is in no block of the API, or withheld from one whose agent has said that it leaves it alone.
 #include "base/log.h"
 #include "cloud/annotations.h"
 #include "controller/reconcilers.h"
+#include "controller/reservations.h"
 
 namespace weft::controller {
 namespace {
@@ -13,11 +17,14 @@ using kube::ObjectPtr;
 using kube::Outcome;
 
 Object new_block(const cloud::VSwitch& vswitch, const cloud::LeasePlan::Lease& lease) {
-    Object block = Object::of(kube::address_blocks, {"", cloud::block_name(vswitch.name, lease.cidr.address)});
+    Object block = Object::of(kube::address_blocks, {"", cloud::block_name(vswitch.name, lease.cidr)});
     block.add_finalizer(cloud::block_finalizer);
     block.set({"spec"},
               json::Object{
                   {"vpc", vswitch.vpc}, {"vSwitch", vswitch.name}, {"cidr", lease.cidr.text()}, {"node", lease.node}});
+    if (const size_t slash = lease.pod.find('/'); slash != lease.pod.npos)
+        block.set({"spec", "pod"},
+                  json::Object{{"namespace", lease.pod.substr(0, slash)}, {"name", lease.pod.substr(slash + 1)}});
     return block;
 }
 
@@ -39,16 +46,33 @@ Status reclaim(World& world, std::string_view vswitch) {
     return {};
 }
 
+Status withhold(World& world, const cloud::LeasePlan::Withholding& wish) {
+    const ObjectPtr block = world.address_blocks.get(wish.block);
+    if (!block || block->deleting()) return {};
+    json::Array addresses;
+    for (const net::Address& address : wish.addresses) addresses.emplace_back(address.text());
+    Object next = *block;
+    if (addresses.empty())
+        json::erase(next.body(), {"spec", "withheld"});
+    else
+        next.set({"spec", "withheld"}, std::move(addresses));
+    log::info("block split", {{"block", wish.block}, {"withheld", int64_t(wish.addresses.size())}});
+    return world.address_blocks.put(*block, next);
+}
+
 Status lend(World& world, const cloud::VSwitch& vswitch) {
+    const auto reserved = reservations_of(world, vswitch);
     auto needs = world.needs_of(vswitch);
     std::erase_if(needs, [&](const cloud::Need& need) { return world.nodes.get(need.node) == nullptr; });
-    const cloud::LeasePlan plan = cloud::plan_leases(vswitch, world.blocks_of(vswitch), needs);
+    const cloud::LeasePlan plan =
+        cloud::plan_leases(vswitch, world.blocks_of(vswitch), needs, reserved, world.loose_wanted(vswitch.name));
     for (const auto& lease : plan.leases) {
         const auto created = world.address_blocks.create(new_block(vswitch, lease));
         // There already: our cache is late, or the block is on its way out; a change of it brings us back.
         if (!created && created.error().code != Code::already_exists) return fail(created.error());
         if (created) log::info("block leased", {{"block", created->name()}, {"node", lease.node}});
     }
+    for (const auto& wish : plan.withhold) TRY(withhold(world, wish));
     for (const std::string& name : plan.take_back) {
         if (const ObjectPtr block = world.address_blocks.get(name)) TRY(world.address_blocks.remove(*block));
     }
@@ -56,12 +80,12 @@ Status lend(World& world, const cloud::VSwitch& vswitch) {
 }
 
 Outcome reconcile(World& world, const ObjectKey& key) {
+    const ObjectPtr object = world.vswitches.get(key);
+    const auto vswitch = object ? cloud::parse_vswitch(object->body()) : fail(Code::not_found, key.name);
     const Status reclaimed = reclaim(world, key.name);
     if (!reclaimed) return settle(reclaimed);
-    const ObjectPtr object = world.vswitches.get(key);
-    if (!object || object->deleting() || !kube::condition_is(*object, "Accepted", "True")) return Outcome::done();
-    const auto vswitch = cloud::parse_vswitch(object->body());
-    if (!vswitch) return Outcome::done();  // its own reconciler says so on the object
+    // What is wrong with it its own reconciler says on the object.
+    if (!vswitch || object->deleting() || !kube::condition_is(*object, "Accepted", "True")) return Outcome::done();
     return settle(lend(world, *vswitch));
 }
 
@@ -82,8 +106,13 @@ void add_block_reconciler(World& world) {
         const bool was_bound = before && !before->annotation(cloud::chosen_vswitch_annotation).empty();
         if (!after || !was_bound || after->deleting() || is_terminal(*after)) add(chosen);
     });
-    world.nodes.on_change([&world, add](const ObjectPtr& before, const ObjectPtr& after) {
+    world.pod_enis.on_change([add](const ObjectPtr& before, const ObjectPtr& after) {
         if (before && after) return;
+        if (const auto kept = kept_address(after ? *after : *before)) add(kept->vswitch);
+    });
+    world.on_loose_wish = add;
+    world.nodes.on_change([&world, add](const ObjectPtr& before, const ObjectPtr& after) {
+        if (before && after && is_ready(*before) == is_ready(*after)) return;
         world.vswitches.for_each([&](const ObjectPtr& v) { add(v->name()); });
     });
 }

@@ -109,6 +109,43 @@ TEST(CloudObjects, a_vswitch_outside_its_vpc_or_over_another_is_not_accepted) {
     EXPECT_EQ(good.integer({"status", "availableIPCount"}), 252);
 }
 
+TEST(CloudObjects, vswitches_get_the_lowest_free_ipv6_block_of_their_vpc_and_keep_it) {
+    TestCluster cluster;
+    cluster.seed_world();
+    const auto block = [&](std::string name) {
+        return std::string(cluster.one(kube::vswitches, "", std::move(name)).string({"status", "ipv6CidrBlock"}));
+    };
+    const auto vswitch = [&](std::string_view name, std::string_view cidr, std::string_view wish) {
+        cluster.api.seed(fmt::format("{{apiVersion: weft.dev/v1, kind: VSwitch, metadata: {{name: {}}}, spec: {{vpc: "
+                                     "vpc-demo, zone: zone-a, cidrBlock: {}, ipv6CidrBlock: '{}'}}}}",
+                                     name, cidr, wish));
+    };
+    cluster.settle();
+    EXPECT_EQ(block("vsw-zone-a"), "") << "its VPC has none";
+    vswitch("asks-too-early", "10.0.7.0/24", "fd00:10:0:7::/64");
+    cluster.settle();
+    EXPECT_EQ(condition(cluster.one(kube::vswitches, "", "asks-too-early"), "Accepted"),
+              "False Invalid: spec.ipv6CidrBlock: fd00:10:0:7::/64: lies not in the IPv6 block of VPC vpc-demo");
+
+    Object vpc = cluster.one(kube::vpcs, "", "vpc-demo");
+    vpc.set({"spec", "ipv6CidrBlock"}, "fd00:10::/56");
+    MUST(cluster.api.update(kube::vpcs, vpc));
+    vswitch("wishes", "10.0.3.0/24", "fd00:10:0:ff::/64");
+    cluster.settle();
+    EXPECT_EQ(std::set({block("vsw-zone-a"), block("vsw-zone-b")}),
+              std::set<std::string>({"fd00:10::/64", "fd00:10:0:1::/64"}));
+    EXPECT_EQ(block("wishes"), "fd00:10:0:ff::/64");
+    EXPECT_EQ(block("asks-too-early"), "fd00:10:0:7::/64");
+    vswitch("wishes-the-same", "10.0.4.0/24", "fd00:10:0:ff::/64");
+    vswitch("wishes-elsewhere", "10.0.5.0/24", "fd00:11::/64");
+    cluster.settle();
+    for (const auto& [name, reason] : {std::pair("wishes-the-same", "CIDRConflict"), {"wishes-elsewhere", "Invalid"}}) {
+        const std::string refused = condition(cluster.one(kube::vswitches, "", name), "Accepted");
+        EXPECT_TRUE(refused.starts_with(fmt::format("False {}: spec.ipv6CidrBlock: ", reason))) << name << ": " << refused;
+        EXPECT_EQ(block(name), "");
+    }
+}
+
 TEST(CloudObjects, a_security_group_says_that_it_is_not_enforced) {
     TestCluster cluster;
     cluster.seed_world();

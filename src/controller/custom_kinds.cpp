@@ -27,7 +27,8 @@ Result<std::shared_ptr<const CustomKinds>> custom_kinds(kube::Client& client) {
     if (!definitions && definitions.error().code != Code::not_found) return fail(definitions.error());
     if (definitions) {
         for (const kube::Object& definition : definitions->items) {
-            if (definition.string({"spec", "group"}) != kube::vpcs.group) kinds->add(definition);
+            const std::string_view group = definition.string({"spec", "group"});
+            if (group != kube::vpcs.group && group != kube::pod_enis.group) kinds->add(definition);
         }
     }
     return std::shared_ptr<const CustomKinds>(std::move(kinds));

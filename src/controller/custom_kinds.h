@@ -27,7 +27,8 @@ private:
     std::vector<kube::Resource> resources_;  // one served version each: it shows all objects
 };
 
-// None where definitions are not served. Kinds of weft.dev are ours and not listed.
+// None where definitions are not served. Kinds of weft.dev and network.alibabacloud.com are ours and
+// not listed.
 Result<std::shared_ptr<const CustomKinds>> custom_kinds(kube::Client& client);
 
 }  // namespace weft::controller

@@ -1,4 +1,7 @@
-// EndpointSlice: keeps a Service's slices true to its pods (slices.h). A burst of pod changes is taken together.
+// EndpointSlice: keeps a Service's slices true to its pods (slices.h) and nodes: on a node that is not Ready nothing
+// serves. A burst of changes is taken together.
+#include "cloud/annotations.h"
+#include "controller/hints.h"
 #include "controller/reconcilers.h"
 #include "controller/slices.h"
 
@@ -20,6 +23,17 @@ Status apply(World& world, const SlicePlan& plan) {
     return {};
 }
 
+void stop_serving_on_lost_nodes(const World& world, const Object& service, std::vector<EndpointGroup>& groups) {
+    for (EndpointGroup& group : groups) {
+        for (json::Value& endpoint : group.endpoints) {
+            const ObjectPtr node = world.nodes.get(json::find_string(endpoint, {"nodeName"}));
+            if (!node || is_ready(*node)) continue;
+            json::set(endpoint, {"conditions", "ready"}, service.boolean({"spec", "publishNotReadyAddresses"}));
+            json::set(endpoint, {"conditions", "serving"}, false);
+        }
+    }
+}
+
 Outcome reconcile(World& world, const ObjectKey& key) {
     const ObjectPtr service = world.services.get(key);
     if (!service || service->deleting() || !has_selector(*service)) return Outcome::done();
@@ -32,17 +46,27 @@ Outcome reconcile(World& world, const ObjectKey& key) {
     });
     const auto zone_of_node = [&](std::string_view name) {
         const ObjectPtr node = world.nodes.get(name);
-        return node ? std::string(node->label("topology.kubernetes.io/zone")) : std::string();
+        return node ? std::string(node->label(cloud::zone_label)) : std::string();
     };
-    return settle(apply(world, plan_slices(*service, existing, endpoint_groups(*service, pods, zone_of_node),
-                                           rfc3339_micro(world.clock.wall()))));
+    auto groups = endpoint_groups(*service, pods, zone_of_node);
+    stop_serving_on_lost_nodes(world, *service, groups);
+    std::vector<ObjectPtr> nodes;
+    world.nodes.for_each([&](const ObjectPtr& node) { nodes.push_back(node); });
+    add_hints(groups, hint_rule(*service), zone_cpu(nodes));
+    return settle(apply(world, plan_slices(*service, existing, std::move(groups), rfc3339_micro(world.clock.wall()))));
 }
 
 // Does the change of a pod matter to a slice at all?
 bool looks_the_same(const Object& a, const Object& b) {
     return a.uid() == b.uid() && a.deleting() == b.deleting() && is_ready(a) == is_ready(b) &&
            is_terminal(a) == is_terminal(b) && a.string({"status", "podIP"}) == b.string({"status", "podIP"}) &&
+           a.array({"status", "podIPs"}) == b.array({"status", "podIPs"}) &&
            a.labels() == b.labels() && a.string({"spec", "nodeName"}) == b.string({"spec", "nodeName"});
+}
+
+bool is_same_place(const Object& a, const Object& b) {
+    return is_ready(a) == is_ready(b) && a.label(cloud::zone_label) == b.label(cloud::zone_label) &&
+           a.string({"status", "allocatable", "cpu"}) == b.string({"status", "allocatable", "cpu"});
 }
 
 }  // namespace
@@ -60,6 +84,12 @@ void add_endpoint_slice_reconciler(World& world) {
             for (const ObjectPtr& service : world.services_selecting(side->ns(), side->labels()))
                 queue.add_after(service->key(), batch_delay);
         }
+    });
+    world.nodes.on_change([&world, &queue](const ObjectPtr& before, const ObjectPtr& after) {
+        if (before && after && is_same_place(*before, *after)) return;
+        world.services.for_each([&queue](const ObjectPtr& service) {
+            if (has_selector(*service)) queue.add_after(service->key(), batch_delay);
+        });
     });
     world.endpoint_slices.on_change([&queue](const ObjectPtr& before, const ObjectPtr& after) {
         const Object& slice = after ? *after : *before;  // someone's edit, or our own write: then nothing is left to do

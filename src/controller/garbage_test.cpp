@@ -51,6 +51,19 @@ TEST(Garbage, config_maps_and_secrets_go_with_their_owner) {
     EXPECT_TRUE(cluster.exists(kube::secrets, "default", "alone"));
 }
 
+TEST(Garbage, what_is_in_a_secret_does_not_come_to_the_controller) {
+    TestCluster cluster;
+    cluster.seed_world();
+    Object secret = Object::of(kube::secrets, {"default", "key"});
+    secret.set({"data", "token"}, "aHVzaA==");
+    ASSERT_TRUE(cluster.api.create(kube::secrets, secret));
+    cluster.live();
+    const auto seen = cluster.world->secrets.get(kube::ObjectKey{"default", "key"});
+    ASSERT_TRUE(seen);
+    EXPECT_EQ(seen->find({"data"}), nullptr);
+    EXPECT_EQ(cluster.world->tls_secrets.get(kube::ObjectKey{"default", "key"}), nullptr);
+}
+
 TEST(Garbage, a_custom_object_owns_and_is_owned) {
     TestCluster cluster;
     cluster.seed_world();

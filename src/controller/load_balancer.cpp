@@ -48,9 +48,28 @@ std::string instance_id(const Object& service) {
     return id;
 }
 
-std::string shown_address(const Object& service) {
-    const json::Array& ingress = service.array({"status", "loadBalancer", "ingress"});
-    return ingress.empty() ? "" : std::string(json::find_string(ingress[0], {"ip"}));
+std::vector<std::string> shown_addresses(const Object& service) {
+    std::vector<std::string> addresses;
+    for (const json::Value& entry : service.array({"status", "loadBalancer", "ingress"})) {
+        if (const std::string_view ip = json::find_string(entry, {"ip"}); !ip.empty()) addresses.emplace_back(ip);
+    }
+    return addresses;
+}
+
+bool is_ipv6(std::string_view address) { return address.find(':') != std::string_view::npos; }
+
+std::string shown_address(const Object& service, bool ipv6) {
+    for (const std::string& address : shown_addresses(service)) {
+        if (is_ipv6(address) == ipv6) return address;
+    }
+    return "";
+}
+
+// Those the Service has, the primary first.
+std::vector<std::string> families_of(const Object& service) {
+    auto families = json::find_strings(service.body(), {"spec", "ipFamilies"});
+    if (families.empty()) families.emplace_back("IPv4");
+    return families;
 }
 
 // What the annotations ask for that this controller cannot give is said, not ignored.
@@ -68,11 +87,34 @@ Status check_settings(const Object& service) {
     return {};
 }
 
-Result<net::Address> address_for(World& world, const Object& service) {
+// One of each family. A Service that only prefers two goes without the second where no pool has it.
+Result<std::vector<std::string>> addresses_for(World& world, const Object& service) {
     TRY(check_settings(service));
     const cloud::Vpc vpc = TRY(world.vpc_of(service.ns()));
-    return allocate_public_address(world, {"Service", std::string(service.ns()), std::string(service.name()),
-                                           std::string(service.uid()), vpc.name, shown_address(service)});
+    std::vector<std::string> addresses;
+    for (const std::string& family : families_of(service)) {
+        const bool ipv6 = family == "IPv6";
+        const auto address = allocate_public_address(
+            world, {"Service", std::string(service.ns()), std::string(service.name()), std::string(service.uid()),
+                    vpc.name, shown_address(service, ipv6), ipv6});
+        const bool is_extra = !addresses.empty() && service.string({"spec", "ipFamilyPolicy"}) == "PreferDualStack";
+        if (!address && is_extra && address.error().code == Code::exhausted) {
+            world.events.normal(service, "SecondFamilyUnavailable", address.error().message);
+            continue;
+        }
+        addresses.push_back(TRY(address).text());
+    }
+    return addresses;
+}
+
+// What a family had that the Service no longer has.
+Status release_old_families(World& world, const Object& service) {
+    const auto families = families_of(service);
+    for (const bool ipv6 : {false, true}) {
+        const bool stays = std::find(families.begin(), families.end(), ipv6 ? "IPv6" : "IPv4") != families.end();
+        if (!stays) TRY(release_public_address(world, "Service", service.uid(), ipv6));
+    }
+    return {};
 }
 
 Status set_label(World& world, const Object& service, const std::string& id) {
@@ -90,21 +132,24 @@ Outcome ensure(World& world, const ObjectPtr& service) {
         next.add_finalizer(cloud::load_balancer_finalizer);
         return settle(world.services.put(*service, next));  // the change brings us back here
     }
-    const auto address = address_for(world, *service);
-    if (!address) {
-        if (address.error().code == Code::conflict) return settle(fail(address.error()));
+    const auto addresses = addresses_for(world, *service);
+    if (!addresses) {
+        if (addresses.error().code == Code::conflict) return settle(fail(addresses.error()));
         world.events.warning(*service, "SyncLoadBalancerFailed",
-                             fmt::format("Error syncing load balancer [{}]: {}", id, address.error().message));
+                             fmt::format("Error syncing load balancer [{}]: {}", id, addresses.error().message));
         return Outcome::again(retry_first);
     }
     const Status labelled = set_label(world, *service, id);
     if (!labelled) return settle(labelled);
     const ObjectPtr current = world.services.get(service->key());
-    if (!current || shown_address(*current) == address->text()) return Outcome::done();
+    if (!current) return Outcome::done();
+    if (shown_addresses(*current) == *addresses) return settle(release_old_families(world, *current));
     Object next = *current;
-    next.set({"status", "loadBalancer", "ingress"},
-             json::Array{json::Object{{"ip", address->text()}, {"ipMode", "VIP"}}});
-    const Status shown = world.services.put_status(*current, next);
+    json::Array ingress;
+    for (const std::string& address : *addresses) ingress.push_back(json::Object{{"ip", address}, {"ipMode", "VIP"}});
+    next.set({"status", "loadBalancer", "ingress"}, std::move(ingress));
+    Status shown = world.services.put_status(*current, next);
+    if (shown) shown = release_old_families(world, *current);
     if (!shown) return settle(shown);
     world.events.normal(*current, "EnsuredLoadBalancer", fmt::format("Ensured load balancer [{}]", id));
     return Outcome::done();
@@ -138,7 +183,7 @@ bool has_ready_endpoint(const Object& slice) {
 // The listener stays; new connections are refused until a pod is ready again.
 void tell_without_backends(World& world, const ObjectKey& key) {
     const ObjectPtr service = world.services.get(key);
-    if (!service || shown_address(*service).empty()) return;
+    if (!service || shown_addresses(*service).empty()) return;
     bool serves = false;
     world.endpoint_slices.for_each_in(key.ns, [&](const ObjectPtr& slice) {
         serves = serves || (slice->label(service_name_label) == key.name && has_ready_endpoint(*slice));
@@ -162,7 +207,8 @@ void add_load_balancer_reconciler(World& world) {
     });
     const auto waiting = [&world, &queue](const ObjectPtr&, const ObjectPtr&) {
         for (const ObjectPtr& service : world.services.under(world.balanced_services, "")) {
-            if (is_ours(*service) && shown_address(*service).empty()) queue.add(service->key());
+            if (is_ours(*service) && shown_addresses(*service).size() < families_of(*service).size())
+                queue.add(service->key());
         }
     };
     world.address_pools.on_change(waiting);

@@ -169,5 +169,40 @@ TEST(LoadBalancer, a_lost_ledger_is_written_again_from_what_the_services_show) {
     EXPECT_EQ(cluster.one(kube::address_pools, "", "pool-demo").integer({"status", "used"}), 3);
 }
 
+std::string addresses(const Object& service) {
+    std::string text;
+    for (const json::Value& entry : service.array({"status", "loadBalancer", "ingress"}))
+        text += std::string(json::find_string(entry, {"ip"})) + " ";
+    return text;
+}
+
+TEST(LoadBalancer, a_service_of_two_families_gets_an_address_of_each_and_gives_the_second_back) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(service("two", "", ", ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv4, IPv6]"));
+    cluster.api.seed(service("must", "", ", ipFamilyPolicy: RequireDualStack, ipFamilies: [IPv6, IPv4]"));
+    cluster.settle();
+    const std::string first = addresses(cluster.one(kube::services, "default", "two"));
+    EXPECT_TRUE(first.starts_with("203.0.113.6")) << "no pool has IPv6: it goes without: " << first;
+    EXPECT_EQ(addresses(cluster.one(kube::services, "default", "must")), "") << "one that requires both waits";
+    cluster.api.seed(
+        "{apiVersion: weft.dev/v1, kind: AddressPool, metadata: {name: six}, spec: {cidrs: ['2001:db8:113::40/124']}}");
+    cluster.settle();
+    cluster.clock.advance(std::chrono::seconds(6));
+    cluster.settle();
+    Object two = cluster.one(kube::services, "default", "two");
+    const Object must = cluster.one(kube::services, "default", "must");
+    EXPECT_TRUE(addresses(two).starts_with(first + "2001:db8:113::4")) << addresses(two);
+    EXPECT_TRUE(addresses(must).starts_with("2001:db8:113::4")) << addresses(must);
+    EXPECT_NE(addresses(must).find(" 203.0.113.6"), std::string::npos);
+    EXPECT_EQ(cluster.one(kube::address_pools, "", "six").integer({"status", "used"}), 2);
+    two.set({"spec", "ipFamilyPolicy"}, "SingleStack");
+    two.set({"spec", "ipFamilies"}, json::Array{"IPv4"});
+    MUST(cluster.api.update(kube::services, two));
+    cluster.settle();
+    EXPECT_EQ(addresses(cluster.one(kube::services, "default", "two")), first);
+    EXPECT_EQ(cluster.one(kube::address_pools, "", "six").integer({"status", "used"}), 1);
+}
+
 }  // namespace
 }  // namespace weft::controller

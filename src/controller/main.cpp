@@ -53,16 +53,22 @@ void add_reconcilers(World& world) {
     add_vswitch_reconciler(world);
     add_pool_reconciler(world);
     add_security_group_reconciler(world);
+    add_route_table_reconciler(world);
+    add_peering_reconciler(world);
+    add_forwarding_reconciler(world);
     add_node_reconciler(world);
     add_scheduler(world);
     add_block_reconciler(world);
     add_pod_annotator(world);
+    add_pod_networking_reconciler(world);
+    add_pod_eni_reconciler(world);
     add_deployment_reconciler(world);
     add_replica_set_reconciler(world);
     add_stateful_set_reconciler(world);
     add_endpoint_slice_reconciler(world);
     add_load_balancer_reconciler(world);
     add_ingress_reconciler(world);
+    add_ingress_problem_reconciler(world);
     add_reserved_service_reconciler(world);
     add_garbage_collector(world);
 }
@@ -72,7 +78,6 @@ Status run(const Options& options, std::stop_token stop) {
     const auto client = kube::connect(options.api);
     const auto brain = kube::Brain::create(*client);
     World world(*brain, options.region);
-    world.root_ca_pem = options.api.ca_pem;
     world.finalize_namespace = [&options](const kube::Object& ns) { return put_finalize(options.api, ns); };
     add_reconcilers(world);
 
@@ -85,6 +90,10 @@ Status run(const Options& options, std::stop_token stop) {
     Leader leader(*client, identity_of(options.instance));
     if (!leader.acquire(stop)) return {};
     leading = true;
+    // Standalone we speak to the API server by a unix socket, without its CA, which it has made by the time it answers;
+    // pods and helm look for it (API-98).
+    world.root_ca_pem = options.api.ca_pem.empty() ? read_file(options.instance.state_dir() + "/ca.pem").value_or("")
+                                                   : options.api.ca_pem;
     log::info("leading", {{"identity", identity_of(options.instance)}});
 
     // Losing the Lease ends the brain, and a stop from outside ends both.

@@ -26,7 +26,7 @@ constexpr const kube::Resource* contents[] = {&kube::deployments,      &kube::re
                                               &kube::ingresses,        &kube::services,     &kube::pods,
                                               &kube::endpoint_slices,  &kube::config_maps,  &kube::secrets,
                                               &kube::service_accounts, &kube::leases,       &kube::events,
-                                              &kube::controller_revisions};
+                                              &kube::controller_revisions, &kube::pod_enis};
 
 Status ensure_service_account(World& world, std::string_view ns) {
     const ObjectKey key{std::string(ns), "default"};

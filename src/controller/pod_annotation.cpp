@@ -2,6 +2,7 @@
 // (spec/acs.md §3.2). The block's status, written by the node's agent, is what tells us.
 #include "cloud/annotations.h"
 #include "controller/reconcilers.h"
+#include "controller/reservations.h"
 
 namespace weft::controller {
 namespace {
@@ -10,17 +11,6 @@ using kube::Object;
 using kube::ObjectKey;
 using kube::ObjectPtr;
 using kube::Outcome;
-
-constexpr size_t eni_digits = 20;  // "eni-" + 20, as the cloud's ids look
-
-// One interface per pod, so its id follows from the pod's.
-std::string eni_id(std::string_view pod_uid) {
-    std::string id = "eni-";
-    for (const char c : pod_uid) {
-        if (c != '-' && id.size() < 4 + eni_digits) id += c;
-    }
-    return id;
-}
 
 Outcome reconcile(World& world, const ObjectKey& key) {
     const ObjectPtr pod = world.pods.get(key);

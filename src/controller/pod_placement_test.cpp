@@ -45,6 +45,40 @@ TEST(PodPlacement, pods_spread_over_the_nodes_of_the_zone) {
     EXPECT_EQ(nodes, (std::map<std::string, int>{{"node-1", 2}, {"node-2", 2}}));
 }
 
+TEST(PodPlacement, a_pod_that_names_its_node_gets_a_vswitch_of_that_nodes_zone) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.settle();
+    cluster.api.seed(pod_yaml("here", "vsw-zone-a,vsw-zone-b", "nodeName: node-3, containers: []"));
+    cluster.live();
+    const Object pod = cluster.one(kube::pods, "default", "here");
+    EXPECT_EQ(pod.string({"spec", "nodeName"}), "node-3");
+    EXPECT_EQ(pod.annotation("weft.dev/vswitch"), "vsw-zone-b");
+    EXPECT_EQ(pod.string({"status", "podIP"}), "10.0.2.1");
+}
+
+TEST(PodPlacement, pods_that_avoid_each_other_stand_on_different_nodes_or_wait) {
+    TestCluster cluster;
+    cluster.seed_world();
+    for (int i = 0; i < 3; ++i)
+        cluster.api.seed(fmt::format(R"(
+apiVersion: v1
+kind: Pod
+metadata: {{name: p{}, namespace: default, labels: {{app: db}}, annotations: {{network.alibabacloud.com/vswitch-ids: vsw-zone-a}}}}
+spec:
+  containers: []
+  affinity:
+    podAntiAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+      - {{topologyKey: kubernetes.io/hostname, labelSelector: {{matchLabels: {{app: db}}}}}}
+)",
+                                     i));
+    cluster.live();
+    std::multiset<std::string> nodes;
+    for (const Object& pod : cluster.all(kube::pods)) nodes.emplace(pod.string({"spec", "nodeName"}));
+    EXPECT_EQ(nodes, (std::multiset<std::string>{"", "node-1", "node-2"}));
+}
+
 TEST(PodPlacement, what_keeps_a_pod_pending_is_said_on_the_pod) {
     struct Row {
         std::string_view vswitches, spec, event;

@@ -18,7 +18,7 @@ using kube::ObjectKey;
 using kube::ObjectPtr;
 using kube::Outcome;
 
-constexpr unsigned pool_mask_min = 16;  // a pool is walked address by address
+constexpr unsigned pool_mask_min = 16, pool_ipv6_mask_min = 112;  // a pool is walked address by address
 
 Result<std::vector<net::Prefix>> parse_cidrs(const Object& pool) {
     std::vector<net::Prefix> prefixes;
@@ -27,9 +27,9 @@ Result<std::vector<net::Prefix>> parse_cidrs(const Object& pool) {
     for (size_t i = 0; i < texts.size(); ++i) {
         const std::string field = fmt::format("spec.cidrs[{}]", i);
         const net::Prefix prefix = TRY_IN(field, net::Prefix::parse(texts[i]));
-        if (!prefix.is_v4() || prefix.length() < pool_mask_min)
-            return fail(Code::invalid,
-                        fmt::format("{}: {}: must be IPv4 and /{} or smaller", field, texts[i], pool_mask_min));
+        const unsigned mask_min = prefix.is_v4() ? pool_mask_min : pool_ipv6_mask_min;
+        if (prefix.length() < mask_min)
+            return fail(Code::invalid, fmt::format("{}: {}: must be /{} or smaller", field, texts[i], mask_min));
         for (const net::Prefix& other : prefixes) {
             if (prefix.overlaps(other))
                 return fail(Code::invalid, fmt::format("{}: {}: overlaps {}", field, texts[i], other.text()));
@@ -64,28 +64,34 @@ Status check_pool(const World& world, const Object& pool) {
     return {};
 }
 
-const json::Value* find_allocation(const Object& pool, std::string_view kind, std::string_view uid) {
-    for (const json::Value& allocation : pool.array({"status", "allocations"})) {
-        if (json::find_string(allocation, {"kind"}) == kind && json::find_string(allocation, {"uid"}) == uid)
-            return &allocation;
-    }
-    return nullptr;
+bool is_ipv6(std::string_view address) { return address.find(':') != std::string_view::npos; }
+
+// nullopt: of either family.
+bool is_of(const json::Value& allocation, std::string_view kind, std::string_view uid, std::optional<bool> ipv6) {
+    return json::find_string(allocation, {"kind"}) == kind && json::find_string(allocation, {"uid"}) == uid &&
+           (!ipv6 || is_ipv6(json::find_string(allocation, {"address"})) == *ipv6);
 }
 
-std::string shown_address(const Object& service) {
-    const json::Array& ingress = service.array({"status", "loadBalancer", "ingress"});
-    return ingress.empty() ? "" : std::string(json::find_string(ingress[0], {"ip"}));
+const json::Value* find_allocation(const Object& pool, std::string_view kind, std::string_view uid,
+                                   std::optional<bool> ipv6) {
+    for (const json::Value& allocation : pool.array({"status", "allocations"})) {
+        if (is_of(allocation, kind, uid, ipv6)) return &allocation;
+    }
+    return nullptr;
 }
 
 // Addresses that statuses show, with whom: they are spoken for even when no ledger has them.
 std::vector<AddressOwner> shown_owners(const World& world) {
     std::vector<AddressOwner> owners;
     for (const ObjectPtr& service : world.services.under(world.balanced_services, "")) {
-        const std::string shown = shown_address(*service);
-        if (shown.empty() || !service->has_finalizer(cloud::load_balancer_finalizer)) continue;
+        if (!service->has_finalizer(cloud::load_balancer_finalizer)) continue;
         const auto vpc = world.vpc_of(service->ns());
-        owners.push_back({"Service", std::string(service->ns()), std::string(service->name()),
-                          std::string(service->uid()), vpc ? vpc->name : "", shown});
+        for (const json::Value& entry : service->array({"status", "loadBalancer", "ingress"})) {
+            const std::string shown(json::find_string(entry, {"ip"}));
+            if (shown.empty()) continue;
+            owners.push_back({"Service", std::string(service->ns()), std::string(service->name()),
+                              std::string(service->uid()), vpc ? vpc->name : "", shown, is_ipv6(shown)});
+        }
     }
     world.vpcs.for_each([&](const ObjectPtr& vpc) {
         const std::string shown(vpc->string({"status", "ingressAddresses", cloud::ingress_class_controller}));
@@ -108,6 +114,11 @@ json::Value allocation_of(const AddressOwner& owner, const net::Address& address
         {"address", address.text()}, {"kind", owner.kind}, {"name", owner.name}, {"uid", owner.uid}};
     if (!owner.ns.empty()) allocation["namespace"] = owner.ns;
     return allocation;
+}
+
+std::vector<net::Prefix> of_family(std::vector<net::Prefix> prefixes, bool ipv6) {
+    std::erase_if(prefixes, [&](const net::Prefix& prefix) { return prefix.is_v4() == ipv6; });
+    return prefixes;
 }
 
 uint64_t size_of(const std::vector<net::Prefix>& prefixes) {
@@ -221,7 +232,7 @@ Result<net::Address> allocate_public_address(World& world, const AddressOwner& o
     std::vector<std::string> names;
     for (const ObjectPtr& pool : pools) {
         names.emplace_back(pool->name());
-        if (const json::Value* const known = find_allocation(*pool, owner.kind, owner.uid))
+        if (const json::Value* const known = find_allocation(*pool, owner.kind, owner.uid, owner.ipv6))
             return net::Address::parse(json::find_string(*known, {"address"}));
         for (const json::Value& allocation : pool->array({"status", "allocations"})) {
             if (const auto address = net::Address::parse(json::find_string(allocation, {"address"})))
@@ -238,26 +249,25 @@ Result<net::Address> allocate_public_address(World& world, const AddressOwner& o
     }
     for (const ObjectPtr& pool : pools) {
         const auto prefixes = TRY(parse_cidrs(*pool));
-        const auto address = cloud::lowest_free(prefixes, taken);
+        const auto address = cloud::lowest_free(of_family(prefixes, owner.ipv6), taken);
         if (!address) continue;
         TRY(enter(world, *pool, prefixes, owner, *address));
         return *address;
     }
     if (names.empty()) return fail(Code::exhausted, fmt::format("no AddressPool serves VPC {}", owner.vpc));
-    return fail(Code::exhausted, fmt::format("no free address in pool {}", name_list(names)));
+    return fail(Code::exhausted,
+                fmt::format("no free {}address in pool {}", owner.ipv6 ? "IPv6 " : "", name_list(names)));
 }
 
-Status release_public_address(World& world, std::string_view kind, std::string_view uid) {
+Status release_public_address(World& world, std::string_view kind, std::string_view uid, std::optional<bool> ipv6) {
     std::vector<ObjectPtr> holders;
     world.address_pools.for_each([&](const ObjectPtr& pool) {
-        if (find_allocation(*pool, kind, uid) != nullptr) holders.push_back(pool);
+        if (find_allocation(*pool, kind, uid, ipv6) != nullptr) holders.push_back(pool);
     });
     for (const ObjectPtr& pool : holders) {
         json::Array kept;
         for (const json::Value& allocation : pool->array({"status", "allocations"})) {
-            const bool theirs =
-                json::find_string(allocation, {"kind"}) == kind && json::find_string(allocation, {"uid"}) == uid;
-            if (!theirs) kept.push_back(allocation);
+            if (!is_of(allocation, kind, uid, ipv6)) kept.push_back(allocation);
         }
         Object next = *pool;
         const auto prefixes = parse_cidrs(*pool);

@@ -7,6 +7,7 @@
 // Errors: exhausted names the pools; conflict when a pool changed under us (look again). Threads: the brain's only.
 // Source: docs/design/objects.md.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,16 +16,19 @@
 
 namespace weft::controller {
 
-// Whom an address is for; (kind, uid) has at most one.
+// Whom an address is for; (kind, uid) has at most one of each family.
 struct AddressOwner {
     std::string_view kind;  // "Service" or "VPC"
     std::string ns, name, uid;
     std::string vpc;
-    std::string shown;  // the address its status shows already, "" = none
+    std::string shown;  // the address of this family that its status shows already, "" = none
+    bool ipv6 = false;
 };
 
 // The address the owner has, or a new one: pools of its VPC first, then those for everyone; the lowest free.
 Result<net::Address> allocate_public_address(World& world, const AddressOwner& owner);
-Status release_public_address(World& world, std::string_view kind, std::string_view uid);
+// `ipv6`: only that of the family.
+Status release_public_address(World& world, std::string_view kind, std::string_view uid,
+                              std::optional<bool> ipv6 = std::nullopt);
 
 }  // namespace weft::controller

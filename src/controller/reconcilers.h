@@ -11,10 +11,15 @@ void add_vswitch_reconciler(World& world);         // vswitch.cpp: conditions an
 void add_block_reconciler(World& world);           // block.cpp: leases AddressBlocks to nodes, asks empty ones back
 void add_pool_reconciler(World& world);            // pool.cpp: counts, lost and orphaned allocations
 void add_security_group_reconciler(World& world);  // security_group.cpp
+void add_route_table_reconciler(World& world);     // route_table.cpp: numbers, what each route is
+void add_peering_reconciler(World& world);         // peering.cpp: joins two VPCs
+void add_forwarding_reconciler(World& world);      // forwarding.cpp: tells pods that may not forward
 // Nodes and pods.
 void add_node_reconciler(World& world);  // node.cpp: neighbour addresses, Lease expiry, pods of gone nodes
 void add_scheduler(World& world);        // scheduler.cpp: binds pods
 void add_pod_annotator(World& world);    // pod_annotation.cpp: what the cloud writes back on a pod
+void add_pod_networking_reconciler(World& world);  // pod_networking.cpp: status of PodNetworkings
+void add_pod_eni_reconciler(World& world);         // pod_eni.cpp: the record of a pod's address
 // Workloads.
 void add_deployment_reconciler(World& world);   // deployment.cpp
 void add_replica_set_reconciler(World& world);  // replica_set.cpp
@@ -23,6 +28,7 @@ void add_stateful_set_reconciler(World& world);  // stateful_set.cpp
 void add_endpoint_slice_reconciler(World& world);    // endpoint_slice.cpp
 void add_load_balancer_reconciler(World& world);     // load_balancer.cpp
 void add_ingress_reconciler(World& world);           // ingress.cpp: status
+void add_ingress_problem_reconciler(World& world);   // ingress_problems.cpp: what is wrong, as Events
 void add_reserved_service_reconciler(World& world);  // reserved_service.cpp: kubernetes and kube-dns
 // Housekeeping.
 void add_namespace_reconciler(World& world);  // namespace.cpp: first contents and last

@@ -40,6 +40,7 @@ Object dns_service(const cloud::Vpc& vpc) {
     service.set({"spec"},
                 json::Object{{"type", "ClusterIP"},
                              {"clusterIP", cloud::dns_address(vpc).text()},
+                             {"ipFamilyPolicy", "PreferDualStack"},
                              {"ports", json::Array{port("dns", "UDP", 53, 53), port("dns-tcp", "TCP", 53, 53)}}});
     return service;
 }

@@ -1,13 +1,16 @@
 // Scheduler: gives a pod its vSwitch and its node in one patch. The vSwitches are tried in the pod's order
 // (cloud/pod_network.h); of each, the Ready nodes of its zone that still have room in it; of those the one with the
 // fewest pods, then by name. The zone of the vSwitch decides; node affinity is not read (spec/acs.md §3.1: the
-// vSwitches win), nodeSelector and taints are.
+// vSwitches win), nodeSelector and taints are (node_fit.h). A pod that names its node itself only gets its vSwitch here.
 #include <fmt/format.h>
 
 #include "base/log.h"
 #include "base/strings.h"
 #include "cloud/annotations.h"
+#include "controller/node_fit.h"
+#include "controller/pod_profile.h"
 #include "controller/reconcilers.h"
+#include "controller/reservations.h"
 
 namespace weft::controller {
 namespace {
@@ -22,28 +25,11 @@ constexpr Duration look_again = std::chrono::seconds(5);
 constexpr std::string_view reason_failed_scheduling = "FailedScheduling";
 
 struct Choice {
-    std::string node, vswitch;
+    std::string node;
+    cloud::VSwitch vswitch;
+    std::optional<net::Address> reserved;
+    AddressWish wish;
 };
-
-bool tolerates(const Object& pod, const json::Value& taint) {
-    for (const json::Value& toleration : pod.array({"spec", "tolerations"})) {
-        const std::string_view key = json::find_string(toleration, {"key"});
-        const std::string_view effect = json::find_string(toleration, {"effect"});
-        if (!effect.empty() && effect != json::find_string(taint, {"effect"})) continue;
-        if (!key.empty() && key != json::find_string(taint, {"key"})) continue;
-        if (json::find_string(toleration, {"operator"}, "Equal") == "Exists" ||
-            (!key.empty() && json::find_string(toleration, {"value"}) == json::find_string(taint, {"value"})))
-            return true;
-    }
-    return false;
-}
-
-bool is_tainted_for(const Object& node, const Object& pod) {
-    for (const json::Value& taint : node.array({"spec", "taints"})) {
-        if (json::find_string(taint, {"effect"}) != "PreferNoSchedule" && !tolerates(pod, taint)) return true;
-    }
-    return false;
-}
 
 // Why nodes are out, as a person reads it: "0/3 nodes are available: 2 not Ready, 1 in another zone".
 class Tally {
@@ -60,18 +46,6 @@ private:
     std::map<std::string, unsigned> by_reason_;
 };
 
-std::string unfit_reason(const Object& node, const Object& pod) {
-    if (!is_ready(node)) return "not Ready";
-    if (node.boolean({"spec", "unschedulable"})) return "unschedulable";
-    if (const json::Value* const selector = pod.find({"spec", "nodeSelector"});
-        selector != nullptr && selector->is_object()) {
-        if (!selector->get_object().empty() && !kube::map_selector_matches(selector, node.labels()))
-            return "not matching spec.nodeSelector";
-    }
-    if (is_tainted_for(node, pod)) return "tainted";
-    return "";
-}
-
 std::map<std::string, unsigned> pods_per_node(const World& world) {
     std::map<std::string, unsigned> counts;
     world.nodes.for_each([&](const ObjectPtr& node) {
@@ -86,18 +60,25 @@ struct Search {
     bool exhausted = false;  // nodes fit, but the vSwitch has no address left
 };
 
-Search search(const World& world, const Object& pod, const cloud::VSwitch& vswitch,
-              const std::map<std::string, unsigned>& load, Tally& tally) {
+// A pod with a reserved address needs no other; it comes best to where that is lent already.
+Search search(const World& world, const NodeFit& fit, const cloud::VSwitch& vswitch,
+              const std::map<std::string, unsigned>& load, Tally& tally, std::optional<net::Address> reserved_address) {
     const auto blocks = world.blocks_of(vswitch);
     const auto needs = world.needs_of(vswitch);
+    const auto reserved = reservations_of(world, vswitch);
+    std::string home;
+    for (const cloud::Block& block : blocks)
+        if (reserved_address && block.cidr == net::Prefix::host(*reserved_address)) home = block.node;
     Search found;
     unsigned fewest = 0;
     world.nodes.for_each([&](const ObjectPtr& node) {
-        std::string why = unfit_reason(*node, pod);
+        std::string why = fit.why_not(*node);
         if (why.empty() && !cloud::node_serves_zone(node->body(), vswitch.zone))
             why = fmt::format("outside zone {} of vSwitch {}", vswitch.zone, vswitch.name);
         if (!why.empty()) return tally.count(why);
-        if (cloud::capacity_on_node(vswitch, blocks, needs, node->name()) == 0) {
+        if (node->name() == home) fewest = 0, found.node = home;
+        if (!home.empty() && found.node == home) return;
+        if (!reserved_address && cloud::capacity_on_node(vswitch, blocks, needs, node->name(), reserved) == 0) {
             found.exhausted = true;
             return tally.count("without a free address of vSwitch " + vswitch.name);
         }
@@ -111,18 +92,53 @@ Search search(const World& world, const Object& pod, const cloud::VSwitch& vswit
     return found;
 }
 
-std::expected<Choice, cloud::Refusal> choose(const World& world, const Object& pod) {
+// The pod's vSwitches as its wish narrows and orders them.
+std::expected<std::vector<cloud::VSwitch>, cloud::Refusal> vswitches_to_try(World& world, const Object& pod,
+                                                                            const cloud::Vpc& vpc,
+                                                                            const AddressWish& wish) {
+    const ObjectPtr profile = world.acs_profile();
+    auto vswitches = TRY(
+        cloud::vswitches_of_pod(pod.body(), vpc, world.valid_vswitches(), profile ? &profile->body() : nullptr));
+    if (wish.kept) {
+        // It is where its address is, whatever the list has become.
+        const auto all = world.valid_vswitches();
+        const auto found =
+            std::find_if(all.begin(), all.end(), [&](const cloud::VSwitch& v) { return v.name == wish.kept->vswitch; });
+        if (found == all.end() || found->vpc != vpc.name)
+            return std::unexpected(cloud::Refusal{
+                cloud::reason_vswitch_not_found,
+                fmt::format("address {} is kept for the pod in vSwitch {}, which is not in VPC {}; delete PodENI {} to "
+                            "give it up",
+                            wish.kept->address.text(), wish.kept->vswitch, vpc.name, pod.key().text())});
+        return std::vector<cloud::VSwitch>{*found};
+    }
+    if (wish.chosen) {
+        std::erase_if(vswitches, [&](const cloud::VSwitch& v) { return !v.cidr.contains(*wish.chosen); });
+        if (vswitches.empty())
+            return std::unexpected(
+                cloud::Refusal{"AddressNotAvailable",
+                               fmt::format("metadata.annotations[{}]: {} lies in none of the pod's vSwitches",
+                                           cloud::eci_address_annotation, wish.chosen->text())});
+    }
+    std::vector<uint64_t> available;
+    for (const cloud::VSwitch& v : vswitches)
+        available.push_back(cloud::counts(v, world.blocks_of(v), reservations_of(world, v)).available);
+    return cloud::in_order_of_trial(std::move(vswitches), wish.policy, available, pod.uid());
+}
+
+std::expected<Choice, cloud::Refusal> choose(World& world, const Object& pod) {
     const auto refuse = [](std::string_view reason, std::string message) {
         return std::unexpected(cloud::Refusal{reason, std::move(message)});
     };
     const auto vpc = world.vpc_of(pod.ns());
     if (!vpc) return refuse(reason_failed_scheduling, vpc.error().message);
-    const ObjectPtr profile = world.acs_profile();
-    const auto vswitches =
-        cloud::vswitches_of_pod(pod.body(), *vpc, world.valid_vswitches(), profile ? &profile->body() : nullptr);
+    const auto wish = address_wish(world, pod);
+    if (!wish) return std::unexpected(wish.error());
+    const auto vswitches = vswitches_to_try(world, pod, *vpc, *wish);
     if (!vswitches) return std::unexpected(vswitches.error());
 
     const auto load = pods_per_node(world);
+    const NodeFit fit(world, pod);
     Tally tally;
     std::vector<std::string> exhausted;
     size_t usable = 0;
@@ -133,8 +149,15 @@ std::expected<Choice, cloud::Refusal> choose(const World& world, const Object& p
             continue;
         }
         ++usable;
-        const Search found = search(world, pod, vswitch, load, tally);
-        if (!found.node.empty()) return Choice{found.node, vswitch.name};
+        Pick pick;
+        if (wish->is_reserved()) {
+            pick = pick_address(world, vswitch, pod, *wish);
+            if (pick.exhausted) exhausted.push_back(vswitch.name);
+            if (!pick.problem.empty()) return refuse("AddressNotAvailable", pick.problem);
+            if (!pick.address) continue;
+        }
+        const Search found = search(world, fit, vswitch, load, tally, pick.address);
+        if (!found.node.empty()) return Choice{found.node, vswitch, pick.address, *wish};
         if (found.exhausted) exhausted.push_back(vswitch.name);
     }
     if (usable > 0 && exhausted.size() == usable)
@@ -158,18 +181,32 @@ Status set_scheduled(World& world, const Object& pod, bool scheduled, std::strin
     return world.pods.put_status(pod, next);
 }
 
-Outcome bind(World& world, const Object& pod, const Choice& choice) {
-    const json::Value patch = json::Object{
-        {"metadata", json::Object{{"resourceVersion", pod.resource_version()},
-                                  {"annotations", json::Object{{cloud::chosen_vswitch_annotation, choice.vswitch}}}}},
-        {"spec", json::Object{{"nodeName", choice.node}}}};
+json::Value patch_of(const Object& pod, json::Object annotations, const json::Object& labels) {
+    json::Object metadata{{"resourceVersion", pod.resource_version()}, {"annotations", std::move(annotations)}};
+    if (!labels.empty()) metadata["labels"] = labels;
+    return json::Object{{"metadata", std::move(metadata)}};
+}
+
+Outcome bind(World& world, const Object& pod, const Choice& choice, const Additions& additions) {
+    json::Object annotations = additions.annotations;
+    annotations[cloud::chosen_vswitch_annotation] = choice.vswitch.name;
+    if (choice.reserved) annotations[cloud::reserved_address_annotation] = choice.reserved->text();
+    if (choice.wish.fixed && !choice.wish.kept) {
+        // First of all: from now on nobody else is lent it.
+        const auto kept = world.pod_enis.create(
+            new_pod_eni(world, pod, choice.vswitch, *choice.reserved, *choice.wish.fixed));
+        if (!kept) return settle(fail(kept.error()));
+    }
+    json::Value patch = patch_of(pod, std::move(annotations), additions.labels);
+    json::set(patch, {"spec", "nodeName"}, json::Value(choice.node));
     const auto bound = world.pods.merge(pod.key(), patch);
     if (!bound && bound.error().code == Code::not_found) return Outcome::done();  // deleted meanwhile
     if (!bound) return settle(fail(bound.error()));
-    log::info("pod bound", {{"pod", pod.key().text()}, {"node", choice.node}, {"vswitch", choice.vswitch}});
+    log::info("pod bound", {{"pod", pod.key().text()}, {"node", choice.node}, {"vswitch", choice.vswitch.name}});
     world.events.normal(
         *bound, "Scheduled",
-        fmt::format("Successfully assigned {} to {} in vSwitch {}", pod.key().text(), choice.node, choice.vswitch));
+        fmt::format("Successfully assigned {} to {} in vSwitch {}", pod.key().text(), choice.node,
+                    choice.vswitch.name));
     // The runtime may have begun to write status; then it keeps the condition itself, and a conflict here is not ours
     // to mend.
     const Status scheduled = set_scheduled(world, *bound, true, "");
@@ -183,13 +220,22 @@ json::Value annotations_of(const Object& pod) {
 }
 
 Outcome reconcile(World& world, const ObjectKey& key) {
-    const ObjectPtr pod = world.pods.get(key);
-    if (!pod || pod->deleting() || is_terminal(*pod) || !pod->string({"spec", "nodeName"}).empty())
-        return Outcome::done();
+    ObjectPtr pod = world.pods.get(key);
+    if (!pod || pod->deleting() || is_terminal(*pod) || is_placed(*pod)) return Outcome::done();
     if (pod->string({"spec", "schedulerName"}, "default-scheduler") != "default-scheduler") return Outcome::done();
     if (!pod->array({"spec", "schedulingGates"}).empty()) return Outcome::done();
-    const auto choice = choose(world, *pod);
-    if (choice) return bind(world, *pod, *choice);
+    const auto additions = additions_for(world, *pod);
+    if (!additions) return settle(fail(additions.error()));
+    Object complete = *pod;
+    add_to(complete, *additions);
+    const auto choice = choose(world, complete);
+    if (choice) return bind(world, complete, *choice, *additions);
+    if (!additions->annotations.empty()) {  // decided once, though it waits
+        const auto noted = world.pods.merge(key, patch_of(*pod, additions->annotations, additions->labels));
+        if (!noted) return noted.error().code == Code::not_found ? Outcome::done() : settle(fail(noted.error()));
+        pod = world.pods.get(key);
+        if (!pod) return Outcome::done();
+    }
     const std::string message = std::string(choice.error().message);
     world.events.warning(*pod, reason_failed_scheduling, message);
     if (choice.error().reason != reason_failed_scheduling) world.events.warning(*pod, choice.error().reason, message);
@@ -209,7 +255,7 @@ void add_scheduler(World& world) {
         if (!after || is_terminal(*after)) return all(before, after);  // its address may serve another
         // Our own writing of the condition is not a reason to look again at once.
         const bool asks_anew = !before || annotations_of(*before) != annotations_of(*after);
-        if (asks_anew && after->string({"spec", "nodeName"}).empty()) queue.add(after->key());
+        if (asks_anew && !is_placed(*after)) queue.add(after->key());
     });
     world.nodes.on_change([all](const ObjectPtr& before, const ObjectPtr& after) {
         // Heartbeats change nothing that matters here.
@@ -222,6 +268,9 @@ void add_scheduler(World& world) {
     world.vswitches.on_change(all);
     world.namespaces.on_change(all);
     world.acs_profiles.on_change(all);
+    world.pod_enis.on_change([all](const ObjectPtr& before, const ObjectPtr& after) {
+        if (!before || !after) all(before, after);
+    });
     world.address_blocks.on_change(all);
 }
 

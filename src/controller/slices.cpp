@@ -50,18 +50,37 @@ json::Array ports_of(const Object& service, const Object& pod) {
     return ports;
 }
 
-bool is_listed(const Object& pod) {
-    const std::string_view phase = pod.string({"status", "phase"});
-    const auto address = net::Address::parse(pod.string({"status", "podIP"}));
-    return address && address->is_v4() && phase != "Succeeded" && phase != "Failed";
+// The pod's address of a family; "" when it has none. EPS-6
+std::string_view address_of(const Object& pod, std::string_view address_type) {
+    const auto is_wanted = [&](std::string_view text) {
+        const auto address = net::Address::parse(text);
+        return address && address->is_v4() == (address_type == "IPv4");
+    };
+    for (const json::Value& entry : pod.array({"status", "podIPs"})) {
+        if (const std::string_view text = json::find_string(entry, {"ip"}); is_wanted(text)) return text;
+    }
+    const std::string_view primary = pod.string({"status", "podIP"});
+    return is_wanted(primary) ? primary : std::string_view();
 }
 
-json::Value endpoint_of(const Object& service, const Object& pod, const ZoneOfNode& zone_of_node) {
+bool is_over(const Object& pod) {
+    const std::string_view phase = pod.string({"status", "phase"});
+    return phase == "Succeeded" || phase == "Failed";
+}
+
+std::vector<std::string> families_of(const Object& service) {
+    auto families = json::find_strings(service.body(), {"spec", "ipFamilies"});
+    if (families.empty()) families.emplace_back("IPv4");
+    return families;
+}
+
+json::Value endpoint_of(const Object& service, const Object& pod, std::string_view address,
+                        const ZoneOfNode& zone_of_node) {
     const bool serving = kube::condition_is(pod, "Ready", "True");
     const bool terminating = pod.deleting();
     const bool ready = service.boolean({"spec", "publishNotReadyAddresses"}) || (serving && !terminating);
     json::Object endpoint{
-        {"addresses", json::Array{pod.string({"status", "podIP"})}},
+        {"addresses", json::Array{address}},
         {"conditions", json::Object{{"ready", ready}, {"serving", serving}, {"terminating", terminating}}}};
     const std::string_view hostname = pod.string({"spec", "hostname"});
     if (!hostname.empty() && pod.string({"spec", "subdomain"}) == service.name()) endpoint["hostname"] = hostname;
@@ -78,12 +97,12 @@ json::Value endpoint_of(const Object& service, const Object& pod, const ZoneOfNo
 
 std::string_view identity(const json::Value& endpoint) { return json::find_string(endpoint, {"targetRef", "uid"}); }
 
-Object empty_slice(const Object& service) {
+Object empty_slice(const Object& service, std::string_view address_type) {
     Object slice = Object::of(kube::endpoint_slices, {std::string(service.ns()), ""});
     json::erase(slice.body(), {"metadata", "name"});
     slice.set({"metadata", "generateName"}, json::Value(std::string(service.name().substr(0, 57)) + "-"));
     slice.set_controller_owner(service);
-    slice.set({"addressType"}, "IPv4");
+    slice.set({"addressType"}, address_type);
     return slice;
 }
 
@@ -107,7 +126,7 @@ public:
     }
 
     bool takes(const ObjectPtr& slice) {
-        if (slice->array({"ports"}) != group_.ports) return false;
+        if (slice->string({"addressType"}) != group_.address_type || slice->array({"ports"}) != group_.ports) return false;
         std::vector<size_t> stay;
         for (const json::Value& endpoint : slice->array({"endpoints"})) {
             const auto found = by_identity_.find(identity(endpoint));
@@ -119,8 +138,8 @@ public:
         return true;
     }
 
-    // `keep_one_empty`: the Service would otherwise have no slice at all.
-    void finish(SlicePlan& plan, bool keep_one_empty) {
+    void finish(SlicePlan& plan) {
+        bool keep_one_empty = group_.endpoints.empty();  // the Service would otherwise have no slice of the family
         std::vector<size_t> homeless;
         for (size_t i = 0; i < placed_.size(); ++i) {
             if (!placed_[i]) homeless.push_back(i);
@@ -145,7 +164,7 @@ public:
         for (size_t from = 0; from < homeless.size() || keep_one_empty; from += slice_endpoints_max) {
             const size_t to = std::min(homeless.size(), from + slice_endpoints_max);
             Object slice =
-                filled(empty_slice(service_), {homeless.begin() + ptrdiff_t(from), homeless.begin() + ptrdiff_t(to)});
+                filled(empty_slice(service_, group_.address_type), {homeless.begin() + ptrdiff_t(from), homeless.begin() + ptrdiff_t(to)});
             stamp(slice);
             plan.creates.push_back(std::move(slice));
             keep_one_empty = false;
@@ -177,13 +196,17 @@ private:
 std::vector<EndpointGroup> endpoint_groups(const Object& service, const std::vector<ObjectPtr>& pods,
                                            const ZoneOfNode& zone_of_node) {
     std::vector<EndpointGroup> groups;
-    for (const ObjectPtr& pod : pods) {
-        if (!is_listed(*pod)) continue;
-        json::Array ports = ports_of(service, *pod);
-        auto group =
-            std::find_if(groups.begin(), groups.end(), [&](const EndpointGroup& g) { return g.ports == ports; });
-        if (group == groups.end()) group = groups.insert(groups.end(), EndpointGroup{std::move(ports), {}});
-        group->endpoints.push_back(endpoint_of(service, *pod, zone_of_node));
+    for (const std::string& family : families_of(service)) {
+        for (const ObjectPtr& pod : pods) {
+            const std::string_view address = address_of(*pod, family);
+            if (address.empty() || is_over(*pod)) continue;
+            json::Array ports = ports_of(service, *pod);
+            auto group = std::find_if(groups.begin(), groups.end(), [&](const EndpointGroup& g) {
+                return g.address_type == family && g.ports == ports;
+            });
+            if (group == groups.end()) group = groups.insert(groups.end(), EndpointGroup{std::move(ports), {}, family});
+            group->endpoints.push_back(endpoint_of(service, *pod, address, zone_of_node));
+        }
     }
     return groups;
 }
@@ -191,10 +214,14 @@ std::vector<EndpointGroup> endpoint_groups(const Object& service, const std::vec
 SlicePlan plan_slices(const Object& service, const std::vector<ObjectPtr>& existing, std::vector<EndpointGroup> groups,
                       std::string_view now) {
     SlicePlan plan;
-    const bool has_none = groups.empty();
-    if (has_none) {
+    for (const std::string& family : families_of(service)) {
+        if (std::any_of(groups.begin(), groups.end(), [&](const EndpointGroup& g) { return g.address_type == family; }))
+            continue;
         // The one empty slice: an existing one keeps its ports, so it is not rewritten on its way to new endpoints.
-        groups.push_back({existing.empty() ? json::Array{} : existing.front()->array({"ports"}), {}});
+        const auto kept = std::find_if(existing.begin(), existing.end(), [&](const ObjectPtr& slice) {
+            return slice->string({"addressType"}) == family;
+        });
+        groups.push_back({kept == existing.end() ? json::Array{} : (*kept)->array({"ports"}), {}, family});
     }
     std::vector<GroupFiller> fillers;
     fillers.reserve(groups.size());
@@ -204,7 +231,7 @@ SlicePlan plan_slices(const Object& service, const std::vector<ObjectPtr>& exist
             std::any_of(fillers.begin(), fillers.end(), [&](GroupFiller& filler) { return filler.takes(slice); });
         if (!taken) plan.deletes.push_back(slice);
     }
-    for (GroupFiller& filler : fillers) filler.finish(plan, has_none);
+    for (GroupFiller& filler : fillers) filler.finish(plan);
     return plan;
 }
 

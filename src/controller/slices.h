@@ -1,8 +1,8 @@
 // Slices: which endpoints a Service has, and in which EndpointSlices they stand. Pure: objects in, wanted slices out.
 //
 // An endpoint stays in the slice it is in, so a change of one pod rewrites one slice. At most slice_endpoints_max per
-// slice, exactly one address each; pods whose named ports differ in number stand in different slices. A Service without
-// endpoints has one empty slice. Threads: values only. Source: spec/kubernetes.md EPS-1, EPS-5..EPS-10, EPS-13.
+// slice, exactly one address each, of one family; pods whose named ports differ in number stand in different slices. A Service without
+// endpoints of one of its families has one empty slice of it. Threads: values only. Source: spec/kubernetes.md EPS-1, EPS-5..EPS-10, EPS-13.
 #pragma once
 #include <functional>
 #include <string>
@@ -20,11 +20,13 @@ inline constexpr std::string_view slice_manager = "endpointslice-controller.k8s.
 
 using ZoneOfNode = std::function<std::string(std::string_view node)>;
 
-// Endpoints that share one list of ports.
+// Endpoints that share one list of ports and one family.
 struct EndpointGroup {
     json::Array ports;
     std::vector<json::Value> endpoints;
+    std::string address_type = "IPv4";
 };
+// For every family of the Service, the pods that have an address of it.
 std::vector<EndpointGroup> endpoint_groups(const kube::Object& service, const std::vector<kube::ObjectPtr>& pods,
                                            const ZoneOfNode& zone_of_node);
 

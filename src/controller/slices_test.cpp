@@ -169,6 +169,40 @@ TEST(Slices, two_hundred_fifty_endpoints_take_three_slices_and_one_change_rewrit
     EXPECT_TRUE(slices[0]->array({"endpoints"}).empty());
 }
 
+// EPS-6: a pod is listed where it has an address of the family.
+TEST(Slices, each_family_of_the_service_has_its_slices) {
+    Object s = service();
+    s.set({"spec", "ipFamilies"}, json::Array{"IPv4", "IPv6"});
+    std::vector<ObjectPtr> slices;
+    Object both = *pod("both");
+    const std::string v4(both.string({"status", "podIP"}));
+    both.set({"status", "podIPs"}, json::Array{json::Object{{"ip", v4}}, json::Object{{"ip", "fd00:10::5"}}});
+    const std::vector<ObjectPtr> pods = {pod("only-v4"), std::make_shared<Object>(both)};
+    const auto shape = [&](std::string_view type) {
+        std::string text;
+        for (const ObjectPtr& slice : slices) {
+            if (slice->string({"addressType"}) != type) continue;
+            text += "[";
+            for (const json::Value& endpoint : slice->array({"endpoints"}))
+                text += std::string(json::find_string(endpoint, {"targetRef", "name"})) + "=" +
+                        json::find_strings(endpoint, {"addresses"})[0] + " ";
+            text += "]";
+        }
+        return text;
+    };
+    apply(slices, plan_slices(s, slices, {}, "t0"));
+    EXPECT_EQ(shape("IPv4") + shape("IPv6"), "[][]") << "one empty slice of each";
+    apply(slices, plan_slices(s, slices, endpoint_groups(s, pods, zone), "t1"));
+    EXPECT_EQ(slices.size(), 2u);
+    EXPECT_EQ(shape("IPv6"), "[both=fd00:10::5 ]");
+    EXPECT_NE(shape("IPv4").find("both=" + v4), std::string::npos);
+    EXPECT_NE(shape("IPv4").find("only-v4="), std::string::npos);
+    s.set({"spec", "ipFamilies"}, json::Array{"IPv4"});
+    apply(slices, plan_slices(s, slices, endpoint_groups(s, pods, zone), "t2"));
+    EXPECT_EQ(shape("IPv6"), "") << "a family that went takes its slices along";
+    EXPECT_EQ(slices.size(), 1u);
+}
+
 TEST(Slices, every_endpoint_stands_exactly_once_whatever_happens) {
     Object s = service();
     std::vector<ObjectPtr> slices;

@@ -171,6 +171,7 @@ inline void TestCluster::play_nodes() {
         }
         kube::Object next = block;
         next.set({"status", "allocations"}, kept);
+        next.set({"status", "observedGeneration"}, block.generation());
         if (block.deleting()) {
             next.set({"status", "free"}, 0);
             next.set({"status", "used"}, int64_t(kept.size()));
@@ -183,6 +184,8 @@ inline void TestCluster::play_nodes() {
             if (object.string({"spec", "vSwitch"}) != pod.annotation("weft.dev/vswitch") || object.deleting() ||
                 object.string({"spec", "node"}) != pod.string({"spec", "nodeName"}))
                 continue;
+            const bool is_reserved = !pod.annotation("weft.dev/address").empty();
+            if (object.string({"spec", "pod", "name"}) != (is_reserved ? pod.name() : "")) continue;
             const auto vswitch = MUST(
                 cloud::parse_vswitch(one(kube::vswitches, "", std::string(object.string({"spec", "vSwitch"}))).body()));
             const auto range =
@@ -190,6 +193,7 @@ inline void TestCluster::play_nodes() {
             std::set<std::string> taken;
             for (const json::Value& a : object.array({"status", "allocations"}))
                 taken.insert(std::string(json::find_string(a, {"address"})));
+            for (const std::string& a : json::find_strings(object.body(), {"spec", "withheld"})) taken.insert(a);
             std::string address;
             for (uint64_t i = 0; i < range.count && address.empty(); ++i) {
                 if (!taken.contains(range.first.plus(i).text())) address = range.first.plus(i).text();

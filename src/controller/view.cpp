@@ -13,7 +13,10 @@ uint64_t version_of(const kube::Object& object) { return parse_unsigned(object.r
 }  // namespace
 
 View::View(kube::Brain& brain, const kube::Resource& resource, const kube::ListOptions& options)
-    : brain_(brain), resource_(resource), cache_(brain.watch(resource, options)) {
+    : brain_(brain),
+      resource_(resource),
+      metadata_only_(options.metadata_only),
+      cache_(brain.watch(resource, options)) {
     on_change([this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
         forget(before, after);
         refresh_indexes((after ? after : before)->key());
@@ -69,6 +72,7 @@ Result<kube::Object> View::create(const kube::Object& object) {
 
 Status View::put(const kube::Object& before, const kube::Object& after) {
     if (after == before) return {};
+    ENSURE(!metadata_only_);  // what we do not see we would take away
     return remember_if_there(brain_.client().update(resource_, after));
 }
 
@@ -109,8 +113,8 @@ void View::remember(const kube::Object& written) {
     const kube::ObjectPtr cached = cache_.get(written.key());
     // The last finalizer of a deleted object is gone: the reply is its last breath, the cache will tell of its end.
     if (cached && cached->uid() == written.uid() && version_of(*cached) >= version_of(written)) return;
-    own_[written.key()] = {std::make_shared<const kube::Object>(written), version_of(written), false,
-                           brain_.clock().now()};
+    own_[written.key()] = {std::make_shared<const kube::Object>(metadata_only_ ? kube::metadata_of(written) : written),
+                           version_of(written), false, brain_.clock().now()};
     refresh_indexes(written.key());
 }
 

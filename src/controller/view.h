@@ -62,6 +62,7 @@ private:
 
     kube::Brain& brain_;
     const kube::Resource resource_;
+    const bool metadata_only_;  // of what others wrote, and so of our own writes too
     const kube::Cache& cache_;
     std::map<kube::ObjectKey, Own> own_;
     std::list<Index> indexes_;

@@ -1,5 +1,6 @@
-// VPC: gives it its number, says whether it is accepted and ready, counts its vSwitches, gets it a public address for
-// its Ingresses, and refuses its deletion while anything uses it.
+// VPC: gives it its number and its system route table, says whether it is accepted and ready and which blocks are in
+// effect, counts its vSwitches and addresses, gets it a public address for its Ingresses, and refuses its deletion
+// while anything uses it.
 #include <set>
 
 #include <fmt/format.h>
@@ -8,6 +9,8 @@
 #include "cloud/annotations.h"
 #include "controller/pools.h"
 #include "controller/reconcilers.h"
+#include "controller/system_table.h"
+#include "controller/vni.h"
 
 namespace weft::controller {
 namespace {
@@ -17,57 +20,41 @@ using kube::ObjectKey;
 using kube::ObjectPtr;
 using kube::Outcome;
 
-// Numbers rest this long after their VPC is gone: nodes may still hold frames, maps and namespaces that carry them.
-constexpr Duration vni_rest = std::chrono::hours(7 * 24);
-const ObjectKey released_key{"kube-system", "weft-released-vnis"};  // ConfigMap: number → when its VPC went
-
-Result<Object> released_vnis(World& world) {
-    auto stored = world.client().get(kube::config_maps, released_key);
-    if (!stored && stored.error().code == Code::not_found) return Object::of(kube::config_maps, released_key);
-    return stored;
-}
-
-Status record_release(World& world, int64_t vni) {
-    Object record = TRY(released_vnis(world));
-    const std::string number = std::to_string(vni);
-    if (json::has(record.body(), {"data", number})) return {};
-    record.set({"data", number}, json::Value(rfc3339(world.clock.wall())));
-    if (record.uid().empty()) {
-        TRY(world.client().create(kube::config_maps, record));
-    } else {
-        TRY(world.client().update(kube::config_maps, record));
-    }
-    return {};
-}
-
-Result<int64_t> lowest_free_vni(World& world, const Object& vpc) {
-    std::set<int64_t> taken;
-    world.vpcs.for_each([&](const ObjectPtr& other) {
-        if (other->uid() == vpc.uid()) return;
-        taken.insert(other->integer({"spec", "vni"}));
-        taken.insert(other->integer({"status", "vni"}));
-    });
-    const Object record = TRY(released_vnis(world));
-    if (const json::Object* const data = json::find_object(record.body(), {"data"})) {
-        for (const auto& [number, when] : *data) {
-            WallTime released;
-            const bool known = when.is_string() && parse_rfc3339(std::string(json::view(when.get_string())), released);
-            const auto vni = parse_unsigned(std::string_view(number.data(), number.size()));
-            if (vni && (!known || world.clock.wall() - released < vni_rest)) taken.insert(int64_t(*vni));
-        }
-    }
-    for (int64_t vni = 1; vni <= int64_t(cloud::vni_max); ++vni) {
-        if (!taken.contains(vni)) return vni;
-    }
-    return fail(Code::exhausted, "every VPC number is taken");
-}
-
 // Why the VPC cannot be: reason and message; an empty reason when it can.
 struct Judgement {
     std::string reason, message;
+    bool runs_on = false;  // what was accepted before stays in effect
 };
 
-Judgement judge(const World& world, const Object& object) {
+// Blocks change only while every address in use stays inside, and no peered VPC has an address of them.
+Judgement judge_blocks(const World& world, const cloud::Vpc& vpc) {
+    if (vpc.wanted_blocks == vpc.blocks) return {};
+    cloud::Vpc wanted = vpc;
+    wanted.blocks = vpc.wanted_blocks;
+    for (const cloud::VSwitch& vswitch : world.valid_vswitches_of(vpc.name)) {
+        const cloud::Counts counts = cloud::counts(vswitch, world.blocks_of(vswitch));
+        if (counts.total == counts.available || wanted.contains(vswitch.cidr)) continue;
+        return {"AddressInUse",
+                fmt::format("spec.cidrBlock: {} addresses of {} (vSwitch {}) are in use and would lie outside",
+                            counts.total - counts.available, vswitch.cidr.text(), vswitch.name),
+                true};
+    }
+    std::optional<Judgement> overlap;
+    world.vpc_peerings.for_each([&](const ObjectPtr& object) {
+        const auto peering = cloud::parse_peering(object->body());
+        if (overlap || !peering || !peering->is_activated || peering->beyond(vpc.name).empty()) return;
+        const auto peer = world.valid_vpc(peering->beyond(vpc.name));
+        if (!peer) return;
+        if (const auto text = cloud::overlap_text(wanted.blocks, peer->blocks))
+            overlap = {"PeeringOverlap",
+                       fmt::format("spec.cidrBlock: {} of VPC {}, with which peering {} joins it", *text, peer->name,
+                                   peering->name),
+                       true};
+    });
+    return overlap.value_or(Judgement{});
+}
+
+Judgement judge(World& world, const Object& object) {
     const auto vpc = cloud::parse_vpc(object.body());
     if (!vpc) return {"Invalid", vpc.error().message};
     if (vpc->is_default) {
@@ -76,21 +63,9 @@ Judgement judge(const World& world, const Object& object) {
         if (winner != nullptr && winner->name != vpc->name)
             return {"DefaultConflict", fmt::format("spec.default: VPC {} is the default already", winner->name)};
     }
-    const int64_t given = object.integer({"spec", "vni"});
-    if (given == 0) return {};
-    const int64_t current = object.integer({"status", "vni"});
-    if (current != 0 && current != given)
-        return {"VNIChanged", fmt::format("spec.vni: {}: the VPC has number {}, which never changes", given, current)};
-    std::string holder;
-    world.vpcs.for_each([&](const ObjectPtr& other) {
-        const int64_t theirs = other->integer({"status", "vni"}, other->integer({"spec", "vni"}));
-        if (other->uid() == object.uid() || theirs != given) return;
-        // Whoever has it in status keeps it; of two that only ask, the first by name.
-        if (current == 0 && (other->integer({"status", "vni"}) == given || other->name() < object.name()))
-            holder = other->name();
-    });
-    if (!holder.empty()) return {"VNIConflict", fmt::format("spec.vni: {}: VPC {} has this number", given, holder)};
-    return {};
+    if (std::string conflict = vni_conflict(world, object); !conflict.empty())
+        return {"VNIConflict", std::move(conflict)};
+    return judge_blocks(world, *vpc);
 }
 
 bool wants_ingress_address(const World& world, const Object& vpc) {
@@ -107,6 +82,14 @@ std::vector<std::string> users_of(const World& world, const Object& vpc) {
     std::vector<std::string> users;
     world.vswitches.for_each([&](const ObjectPtr& v) {
         if (v->string({"spec", "vpc"}) == vpc.name()) users.push_back("vSwitch " + std::string(v->name()));
+    });
+    world.route_tables.for_each([&](const ObjectPtr& t) {
+        if (t->string({"spec", "vpc"}) == vpc.name() && t->name() != cloud::system_table_name(vpc.name()))
+            users.push_back("route table " + std::string(t->name()));
+    });
+    world.vpc_peerings.for_each([&](const ObjectPtr& p) {
+        if (p->string({"spec", "vpc"}) == vpc.name() || p->string({"spec", "peerVpc"}) == vpc.name())
+            users.push_back("peering " + std::string(p->name()));
     });
     world.security_groups.for_each([&](const ObjectPtr& g) {
         if (g->string({"spec", "vpc"}) == vpc.name()) users.push_back("security group " + std::string(g->name()));
@@ -134,7 +117,8 @@ Status retire(World& world, const Object& vpc) {
         return world.vpcs.put_status(vpc, next);
     }
     TRY(release_public_address(world, "VPC", vpc.uid()));
-    if (const int64_t vni = vpc.integer({"status", "vni"}); vni != 0) TRY(record_release(world, vni));
+    if (const int64_t vni = vpc.integer({"status", "vni"}); vni != 0) TRY(record_release(world, vni, vpc.name()));
+    TRY(remove_system_table(world, vpc));
     Object next = vpc;
     next.remove_finalizer(cloud::cloud_finalizer);
     return world.vpcs.put(vpc, next);
@@ -154,6 +138,33 @@ Status give_ingress_address(World& world, const Object& vpc, Object& next) {
     return {};
 }
 
+void put_counts(const World& world, const Object& vpc, Object& next) {
+    const auto vswitches = world.vswitches.under(world.vswitches_by_vpc, vpc.name());
+    int64_t total = 0, used = 0;
+    for (const ObjectPtr& vswitch : vswitches) {
+        total += vswitch->integer({"status", "totalIPCount"});
+        used += vswitch->integer({"status", "usedIPCount"});
+    }
+    next.set({"status", "vSwitchCount"}, int64_t(vswitches.size()));
+    next.set({"status", "totalIPCount"}, total);
+    next.set({"status", "usedIPCount"}, used);
+}
+
+// Accepted for the first time or anew: from now on these are its blocks.
+void put_blocks(World& world, const cloud::Vpc& vpc, Object& next) {
+    json::Array blocks;
+    for (const net::Prefix& block : vpc.wanted_blocks) blocks.push_back(json::Value(block.text()));
+    const json::Value* const before = next.find({"status", "cidrBlocks"});
+    if (before != nullptr && *before == json::Value(blocks)) return;
+    next.set({"status", "cidrBlocks"}, std::move(blocks));
+    for (const net::Prefix& block : vpc.wanted_blocks) {
+        if (block.length() < cloud::vpc_mask_advised_min)
+            world.events.normal(next, "LargeBlock",
+                                fmt::format("{}: masks from /{} to /{} are advised", block.text(),
+                                            cloud::vpc_mask_advised_min, cloud::vpc_mask_max));
+    }
+}
+
 Status refresh(World& world, const ObjectPtr& vpc) {
     if (!vpc->has_finalizer(cloud::cloud_finalizer)) {
         Object next = *vpc;
@@ -161,26 +172,23 @@ Status refresh(World& world, const ObjectPtr& vpc) {
         return world.vpcs.put(*vpc, next);  // the change brings us back here
     }
     Object next = *vpc;
-    int64_t vswitch_count = 0;
-    world.vswitches.for_each([&](const ObjectPtr& v) { vswitch_count += v->string({"spec", "vpc"}) == vpc->name(); });
-    next.set({"status", "vSwitchCount"}, vswitch_count);
-
+    put_counts(world, *vpc, next);
     const Judgement judgement = judge(world, *vpc);
     const bool accepted = judgement.reason.empty();
     kube::set_condition(next, "Accepted", accepted, accepted ? "Accepted" : judgement.reason, judgement.message,
                         world.clock);
     if (accepted) {
-        if (vpc->integer({"status", "vni"}) == 0) {
-            const int64_t given = vpc->integer({"spec", "vni"});
-            next.set({"status", "vni"}, given != 0 ? given : TRY(lowest_free_vni(world, *vpc)));
-        }
+        if (vpc->integer({"status", "vni"}) == 0) next.set({"status", "vni"}, TRY(choose_vni(world, *vpc)));
+        put_blocks(world, MUST(cloud::parse_vpc(vpc->body())), next);
         TRY(give_ingress_address(world, *vpc, next));
         kube::set_condition(next, "Ready", true, "Ready", "", world.clock);
     } else {
         world.events.warning(*vpc, judgement.reason, judgement.message);
-        kube::set_condition(next, "Ready", false, "NotAccepted", judgement.message, world.clock);
+        kube::set_condition(next, "Ready", judgement.runs_on, judgement.runs_on ? "Ready" : "NotAccepted",
+                            judgement.message, world.clock);
     }
-    return world.vpcs.put_status(*vpc, next);
+    TRY(world.vpcs.put_status(*vpc, next));
+    return next.integer({"status", "vni"}) == 0 ? Status{} : ensure_system_table(world, next);
 }
 
 Outcome reconcile(World& world, const ObjectKey& key) {
@@ -202,8 +210,29 @@ void add_vpc_reconciler(World& world) {
             if (vpc->deleting()) queue.add(vpc->key());
         });
     };
-    world.vpcs.on_change(all);
-    world.vswitches.on_change(all);
+    world.vpcs.on_change([&queue, all](const ObjectPtr& before, const ObjectPtr& after) {
+        const bool same = before && after && *before->find({"spec"}) == *after->find({"spec"}) &&
+                          before->integer({"status", "vni"}) == after->integer({"status", "vni"});
+        if (same) queue.add(after->key());
+        else all(before, after);  // who has the number, and who is the default
+    });
+    world.vswitches.on_change([&queue](const ObjectPtr& before, const ObjectPtr& after) {
+        queue.add({"", std::string((after ? after : before)->string({"spec", "vpc"}))});
+    });
+    world.route_tables.on_change([&queue](const ObjectPtr& before, const ObjectPtr& after) {
+        if (!before || !after) queue.add({"", std::string((after ? after : before)->string({"spec", "vpc"}))});
+    });
+    world.vpc_peerings.on_change([&queue](const ObjectPtr& before, const ObjectPtr& after) {
+        const Object& peering = after ? *after : *before;
+        queue.add({"", std::string(peering.string({"spec", "vpc"}))});
+        queue.add({"", std::string(peering.string({"spec", "peerVpc"}))});
+    });
+    world.address_blocks.on_change([&world, &queue](const ObjectPtr& before, const ObjectPtr& after) {
+        if (before && after && before->integer({"status", "vni"}) == after->integer({"status", "vni"})) return;
+        const std::string name((after ? after : before)->string({"spec", "vpc"}));
+        const ObjectPtr vpc = world.vpcs.get(name);
+        if (vpc && vpc->integer({"status", "vni"}) == 0) queue.add(vpc->key());
+    });
     world.ingresses.on_change(all);
     world.ingress_classes.on_change(all);
     world.address_pools.on_change(all);

@@ -11,6 +11,7 @@ namespace weft::controller {
 namespace {
 
 constexpr size_t listed_names_max = 5;
+constexpr Duration loose_wish_lifetime = std::chrono::seconds(20);
 constexpr std::string_view default_class_annotation = "ingressclass.kubernetes.io/is-default-class";
 
 kube::ListOptions in_namespace(std::string ns, std::string field_selector = {}) {
@@ -32,14 +33,25 @@ void add_node(const kube::Object& pod, std::set<std::string>& texts) {
 }
 
 void add_if_unbound(const kube::Object& pod, std::set<std::string>& texts) {
-    if (pod.string({"spec", "nodeName"}).empty()) texts.emplace();
+    if (!is_placed(pod) && !is_terminal(pod)) texts.emplace();
 }
 
 // Bound, but not seen with an address yet: what blocks may still be needed for.
 void add_waiting_vswitch(const kube::Object& pod, std::set<std::string>& texts) {
     const bool waits = !pod.string({"spec", "nodeName"}).empty() && pod.string({"status", "podIP"}).empty() &&
-                       !is_terminal(pod) && !pod.deleting();
+                       !is_terminal(pod) && !pod.deleting() &&
+                       pod.annotation(cloud::reserved_address_annotation).empty();
     if (waits) texts.emplace(pod.annotation(cloud::chosen_vswitch_annotation));
+}
+
+void add_if_reserved(const kube::Object& pod, std::set<std::string>& texts) {
+    if (!pod.annotation(cloud::reserved_address_annotation).empty() && !is_terminal(pod))
+        texts.emplace(pod.annotation(cloud::chosen_vswitch_annotation));
+}
+
+void add_eni_vswitch(const kube::Object& eni, std::set<std::string>& texts) {
+    for (const json::Value& allocation : eni.array({"spec", "allocations"}))
+        texts.emplace(json::find_string(allocation, {"eni", "vSwitchID"}));
 }
 
 // One pair is enough to find it: a pod that matches has that label too.
@@ -62,6 +74,24 @@ void add_service(const kube::Object& slice, std::set<std::string>& texts) {
 
 void add_vswitch(const kube::Object& block, std::set<std::string>& texts) {
     texts.emplace(block.string({"spec", "vSwitch"}));
+}
+
+void add_vpc(const kube::Object& vswitch, std::set<std::string>& texts) {
+    texts.emplace(vswitch.string({"spec", "vpc"}));
+}
+
+void add_interface(const kube::Object& pod, std::set<std::string>& texts) {
+    if (const std::string_view id = pod.annotation(cloud::allocated_eni_annotation); !id.empty()) texts.emplace(id);
+}
+
+// The pods that routes of the table lead to, as the user wrote them.
+void add_pod_hops(const kube::Object& table, std::set<std::string>& texts) {
+    for (const json::Value& route : table.array({"spec", "routes"})) {
+        const std::string_view type = json::find_string(route, {"nextHop", "type"});
+        if (type == cloud::hop_type_name(cloud::HopType::instance) ||
+            type == cloud::hop_type_name(cloud::HopType::network_interface))
+            texts.emplace(json::find_string(route, {"nextHop", "id"}));
+    }
 }
 
 void add_allocations(const kube::Object& block, std::set<std::string>& texts) {
@@ -91,12 +121,18 @@ World::World(kube::Brain& brain, std::string region)
       service_accounts(brain, kube::service_accounts),
       acs_profiles(brain, kube::config_maps, in_namespace("kube-system", "metadata.name=acs-profile")),
       config_maps(brain, kube::config_maps),
-      secrets(brain, kube::secrets),
+      secrets(brain, kube::secrets, {.ns = {}, .label_selector = {}, .field_selector = {}, .metadata_only = true}),
+      tls_secrets(brain, kube::secrets,
+                  {.ns = {}, .label_selector = {}, .field_selector = "type=kubernetes.io/tls", .metadata_only = false}),
       vpcs(brain, kube::vpcs),
       vswitches(brain, kube::vswitches),
       address_pools(brain, kube::address_pools),
       address_blocks(brain, kube::address_blocks),
       security_groups(brain, kube::security_groups),
+      route_tables(brain, kube::route_tables),
+      vpc_peerings(brain, kube::vpc_peerings),
+      pod_networkings(brain, kube::pod_networkings),
+      pod_enis(brain, kube::pod_enis),
       pods_by_label(pods.add_index(add_labels)),
       pods_by_node(pods.add_index(add_node)),
       pods_without_node(pods.add_index(add_if_unbound)),
@@ -105,7 +141,12 @@ World::World(kube::Brain& brain, std::string region)
       balanced_services(services.add_index(add_if_balanced)),
       slices_by_service(endpoint_slices.add_index(add_service)),
       blocks_by_vswitch(address_blocks.add_index(add_vswitch)),
-      blocks_by_pod(address_blocks.add_index(add_allocations)) {}
+      blocks_by_pod(address_blocks.add_index(add_allocations)),
+      pods_by_interface(pods.add_index(add_interface)),
+      tables_by_hop(route_tables.add_index(add_pod_hops)),
+      vswitches_by_vpc(vswitches.add_index(add_vpc)),
+      pods_with_reservation(pods.add_index(add_if_reserved)),
+      enis_by_vswitch(pod_enis.add_index(add_eni_vswitch)) {}
 
 std::vector<kube::ObjectPtr> World::pods_with(std::string_view ns, const json::Value* labels) const {
     std::string rarest;
@@ -155,6 +196,21 @@ std::vector<cloud::VSwitch> World::valid_vswitches() const {
     return valid;
 }
 
+std::optional<cloud::Vpc> World::valid_vpc(std::string_view name) const {
+    const kube::ObjectPtr object = vpcs.get(name);
+    if (!object) return std::nullopt;
+    auto vpc = cloud::parse_vpc(object->body());
+    return vpc ? std::optional(std::move(*vpc)) : std::nullopt;
+}
+
+std::vector<cloud::VSwitch> World::valid_vswitches_of(std::string_view vpc) const {
+    std::vector<cloud::VSwitch> valid;
+    for (const kube::ObjectPtr& object : vswitches.under(vswitches_by_vpc, vpc)) {
+        if (auto vswitch = cloud::parse_vswitch(object->body())) valid.push_back(std::move(*vswitch));
+    }
+    return valid;
+}
+
 Result<cloud::Vpc> World::vpc_of(std::string_view ns) const {
     const kube::ObjectPtr object = namespaces.get(ns);
     if (!object) return fail(Code::not_found, fmt::format("namespace {} does not exist", ns));
@@ -166,7 +222,11 @@ kube::ObjectPtr World::acs_profile() const { return acs_profiles.get(kube::Objec
 std::vector<cloud::Block> World::blocks_of(const cloud::VSwitch& vswitch) const {
     std::vector<cloud::Block> blocks;
     for (const kube::ObjectPtr& object : address_blocks.under(blocks_by_vswitch, vswitch.name)) {
-        if (auto block = cloud::parse_block(object->body(), vswitch)) blocks.push_back(std::move(*block));
+        auto block = cloud::parse_block(object->body(), vswitch);
+        if (!block) continue;
+        const kube::ObjectPtr node = nodes.get(block->node);
+        block->reachable = node && is_ready(*node);
+        blocks.push_back(std::move(*block));
     }
     return blocks;
 }
@@ -179,6 +239,21 @@ std::vector<cloud::Need> World::needs_of(const cloud::VSwitch& vswitch) const {
     std::vector<cloud::Need> needs;
     for (const auto& [node, count] : waiting) needs.push_back({node, count});
     return needs;
+}
+
+void World::want_loose(std::string_view vswitch, const kube::ObjectKey& pod) {
+    const bool is_new = loose_wishes_[std::string(vswitch)].insert_or_assign(pod, clock.now()).second;
+    if (is_new && on_loose_wish) on_loose_wish(vswitch);
+}
+
+uint32_t World::loose_wanted(std::string_view vswitch) {
+    const auto found = loose_wishes_.find(vswitch);
+    if (found == loose_wishes_.end()) return 0;
+    std::erase_if(found->second, [&](const auto& wish) {
+        const kube::ObjectPtr pod = pods.get(wish.first);
+        return !pod || !pod->string({"spec", "nodeName"}).empty() || clock.now() - wish.second > loose_wish_lifetime;
+    });
+    return uint32_t(found->second.size());
 }
 
 bool World::is_our_ingress(const kube::Object& ingress) const {
@@ -206,6 +281,10 @@ bool has_selector(const kube::Object& service) {
 }
 
 std::string index_text(std::string_view ns, std::string_view name) { return fmt::format("{}/{}", ns, name); }
+
+bool is_placed(const kube::Object& pod) {
+    return !pod.string({"spec", "nodeName"}).empty() && !pod.annotation(cloud::chosen_vswitch_annotation).empty();
+}
 
 bool is_ready(const kube::Object& node_or_pod) { return kube::condition_is(node_or_pod, "Ready", "True"); }
 

@@ -315,6 +315,18 @@ TEST(ViewTest, a_vpc_without_number_or_service_range_has_no_view) {
     EXPECT_EQ(view->vni, 3u);
     EXPECT_EQ(view->server_address.text(), "10.96.0.10");
     EXPECT_EQ(view->kubernetes_address.text(), "10.96.0.1");
+    EXPECT_FALSE(view->ipv6_server_address);
+}
+
+TEST(ViewTest, a_vpc_of_two_families_is_served_on_both_and_owns_both_reverse_zones) {
+    const auto view = build_view(object_of(
+        R"({metadata: {name: a}, spec: {serviceCIDR: 10.96.0.0/16, ipv6CidrBlock: 'fd00:10::/56', ipv6ServiceCIDR: 'fd00:172::/112'}, status: {vni: 3}})"));
+    ASSERT_TRUE(view);
+    EXPECT_EQ(view->ipv6_server_address, MUST(net::Address::parse("fd00:172::a")));
+    for (const char* own : {"fd00:10::/56", "fd00:172::/112"})
+        EXPECT_NE(std::find(view->own_cidrs.begin(), view->own_cidrs.end(), MUST(net::Prefix::parse(own))),
+                  view->own_cidrs.end())
+            << own;
 }
 
 }  // namespace

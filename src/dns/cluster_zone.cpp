@@ -39,7 +39,7 @@ public:
             case Kind::none: return {};
             case Kind::apex: return apex(name, type);
             case Kind::version: return version(name, type);
-            case Kind::name_server: return addresses(name, type, {view_.server_address});
+            case Kind::name_server: return addresses(name, type, servers());
             case Kind::dns:
             case Kind::svc:
             case Kind::pod: return {true};
@@ -79,13 +79,20 @@ private:
         return base.child(first).value_or(base);
     }
 
+    std::vector<net::Address> servers() const {
+        std::vector<net::Address> all{view_.server_address};
+        if (view_.ipv6_server_address) all.push_back(*view_.ipv6_server_address);
+        return all;
+    }
+
     Found apex(const Name& name, Type type) const {
         Found found{true};
         const Name server = below("ns", "dns");
         if (type == Type::soa) found.records = {soa()};
         if (type == Type::ns) {
             found.records = {dns_wire::name_record(name, ttl_s_, Type::ns, server)};
-            found.additionals = {dns_wire::a_record(server, ttl_s_, view_.server_address)};
+            for (const net::Address& address : servers())
+                found.additionals.push_back(dns_wire::a_record(server, ttl_s_, address));
         }
         return found;
     }

@@ -111,14 +111,20 @@ std::string vpc_of(const kube::Object& ns) { return std::string(ns.annotation(cl
 std::optional<View> build_view(const kube::Object& vpc) {
     View view;
     view.vpc = vpc.name();
-    view.vni = uint32_t(vpc.integer({"spec", "vni"}, vpc.integer({"status", "vni"})));
+    // A number that is only asked for may be another VPC's.
+    const bool is_refused = kube::condition_is(vpc, "Accepted", "False");
+    view.vni = uint32_t(vpc.integer({"status", "vni"}, is_refused ? 0 : vpc.integer({"spec", "vni"})));
     const Result<net::Prefix> services = net::Prefix::parse(vpc.string({"spec", "serviceCIDR"}));
     if (view.vni == 0 || !services) return std::nullopt;
     view.server_address = services->address.plus(server_offset);
     view.kubernetes_address = services->address.plus(kubernetes_offset);
     view.own_cidrs = {*services};
+    if (const Result<net::Prefix> ipv6 = net::Prefix::parse(vpc.string({"spec", "ipv6ServiceCIDR"}))) {
+        view.ipv6_server_address = ipv6->address.plus(server_offset);
+    }
     std::vector<std::string> cidrs = json::find_strings(vpc.body(), {"spec", "secondaryCidrBlocks"});
-    cidrs.emplace_back(vpc.string({"spec", "cidrBlock"}));
+    for (const std::string_view field : {"cidrBlock", "ipv6CidrBlock", "ipv6ServiceCIDR"})
+        cidrs.emplace_back(vpc.string({"spec", field}));
     for (const std::string& cidr : cidrs) {
         if (const Result<net::Prefix> prefix = net::Prefix::parse(cidr)) view.own_cidrs.push_back(*prefix);
     }

@@ -133,8 +133,10 @@ std::set<worker::ListenKey> Server::wanted_keys() const {
     std::set<worker::ListenKey> keys;
     const std::shared_ptr<const Snapshot> now = snapshot_.get();
     for (const auto& [vni, view] : now->views) {
-        keys.insert({vni, view->server_address, config_.port, net::Protocol::udp});
-        keys.insert({vni, view->server_address, config_.port, net::Protocol::tcp});
+        for (const net::Protocol protocol : {net::Protocol::udp, net::Protocol::tcp}) {
+            keys.insert({vni, view->server_address, config_.port, protocol});
+            if (view->ipv6_server_address) keys.insert({vni, *view->ipv6_server_address, config_.port, protocol});
+        }
     }
     return keys;
 }

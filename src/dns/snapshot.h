@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -51,6 +52,7 @@ struct View {
     uint32_t vni = 0;
     net::Address server_address;      // .10 of the Service CIDR
     net::Address kubernetes_address;  // .1
+    std::optional<net::Address> ipv6_server_address;  // ::a of the IPv6 Service CIDR
     std::vector<net::Prefix> own_cidrs;  // pods' and Services': nobody upstream knows of these addresses
     std::map<std::string, std::shared_ptr<const NamespaceZone>, std::less<>> namespaces;
 };

@@ -147,7 +147,12 @@ private:
             uint64_t count = 0;
             if (fds[0].revents != 0) (void)!::read(wake_.get(), &count, sizeof count);
             for (size_t i = 0; i < listeners.size() && !stop_.stop_requested(); ++i) {
-                if (fds[i + 1].revents != 0) accept_from(listeners[i]);
+                if ((fds[i + 1].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
+                    const std::lock_guard lock(mutex_);
+                    std::erase(listeners_, listeners[i]);  // shut down by whoever handed it in
+                } else if (fds[i + 1].revents != 0) {
+                    accept_from(listeners[i]);
+                }
             }
         }
     }

@@ -11,8 +11,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <mutex>
 
+#include "base/rng.h"
+#include "base/strings.h"
 #include "io/socket.h"
 
 namespace weft::io {
@@ -179,6 +182,56 @@ private:
     Duration read_timeout_ = no_timeout, write_timeout_ = no_timeout;
 };
 
+class Session final : public TlsSession {
+public:
+    Session(std::shared_ptr<TlsContext> context, Owned<SSL> ssl) : context_(std::move(context)), ssl_(std::move(ssl)) {}
+
+    Io read(std::span<char> into) override {
+        return outcome(SSL_read(ready(), into.data(), int(std::min<size_t>(into.size(), INT32_MAX))));
+    }
+
+    Io write(std::string_view bytes) override {
+        return outcome(SSL_write(ready(), bytes.data(), int(std::min<size_t>(bytes.size(), 1 << 30))));
+    }
+
+    void finish_writing() override {
+        if (!failed_ && SSL_is_init_finished(ssl_.get())) SSL_shutdown(ssl_.get());
+        ERR_clear_error();
+    }
+
+    std::string server_name() const override {
+        const char* name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
+        return name == nullptr ? "" : name;
+    }
+
+private:
+    SSL* ready() {
+        ERR_clear_error();
+        return ssl_.get();
+    }
+
+    Io outcome(int n) {
+        if (n > 0) return {State::moved, size_t(n)};
+        const int saved_errno = errno;
+        switch (SSL_get_error(ssl_.get(), n)) {
+            case SSL_ERROR_WANT_READ:
+            case SSL_ERROR_WANT_WRITE: return {State::blocked};
+            case SSL_ERROR_ZERO_RETURN: return {State::ended};
+            case SSL_ERROR_SYSCALL:
+                failed_ = true;
+                return {saved_errno == 0 ? State::ended : State::failed};
+            default:
+                failed_ = true;
+                ERR_clear_error();
+                return {State::failed};
+        }
+    }
+
+    std::shared_ptr<TlsContext> context_;
+    Owned<SSL> ssl_;
+    bool failed_ = false;
+};
+
 class Context final : public TlsContext, public std::enable_shared_from_this<Context> {
 public:
     explicit Context(Owned<SSL_CTX> ctx) : ctx_(std::move(ctx)) {}
@@ -195,6 +248,19 @@ public:
         TRY(stream->handshake(false, handshake_timeout));
         return stream;
     }
+
+    Result<std::unique_ptr<TlsSession>> session(int fd) override {
+        Owned<SSL> ssl(SSL_new(ctx_.get()));
+        if (!ssl || SSL_set_fd(ssl.get(), fd) != 1) return fail(Code::exhausted, "TLS: " + openssl_reason());
+        SSL_set_accept_state(ssl.get());
+        return std::make_unique<Session>(shared_from_this(), std::move(ssl));
+    }
+
+    SSL_CTX* get() const { return ctx_.get(); }
+
+    // The contexts that choose_by_name may put in place of this one.
+    ContextsByName by_name;
+    std::shared_ptr<TlsContext> otherwise;
 
 private:
     Result<std::unique_ptr<TlsStream>> open(Fd fd, const std::string* server_name) {
@@ -216,6 +282,19 @@ private:
 
     Owned<SSL_CTX> ctx_;
 };
+
+int choose_by_name(SSL* ssl, int*, void* self) {
+    const auto& context = *static_cast<const Context*>(self);
+    const char* asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (asked == nullptr) return SSL_TLSEXT_ERR_NOACK;
+    const std::string name = to_lower(asked);
+    auto found = context.by_name.find(name);
+    if (found == context.by_name.end() && name.find('.') != std::string::npos)
+        found = context.by_name.find("*" + name.substr(name.find('.')));
+    if (found == context.by_name.end()) return SSL_TLSEXT_ERR_NOACK;
+    SSL_set_SSL_CTX(ssl, static_cast<const Context&>(*found->second).get());
+    return SSL_TLSEXT_ERR_OK;
+}
 
 Result<Owned<SSL_CTX>> new_context(const SSL_METHOD* method) {
     Owned<SSL_CTX> ctx(SSL_CTX_new(method));
@@ -260,6 +339,59 @@ Result<std::shared_ptr<TlsContext>> TlsContext::client(std::string_view ca_pem, 
     static constexpr unsigned char http_1_1[] = "\x08http/1.1";
     SSL_CTX_set_alpn_protos(ctx.get(), http_1_1, sizeof http_1_1 - 1);
     return std::make_shared<Context>(std::move(ctx));
+}
+
+Result<std::shared_ptr<TlsContext>> tls_by_name(const ContextsByName& by_name, std::shared_ptr<TlsContext> otherwise) {
+    Owned<SSL_CTX> ctx = TRY(new_context(TLS_server_method()));
+    // What is shown where no name was asked for, or an unknown one.
+    SSL_CTX* const fallback = static_cast<Context&>(*otherwise).get();
+    STACK_OF(X509)* chain = nullptr;
+    SSL_CTX_get0_chain_certs(fallback, &chain);
+    if (SSL_CTX_use_cert_and_key(ctx.get(), SSL_CTX_get0_certificate(fallback), SSL_CTX_get0_privatekey(fallback), chain,
+                                 1) != 1)
+        return fail(Code::invalid, "certificate: " + openssl_reason());
+    SSL_CTX_set_alpn_select_cb(ctx.get(), choose_alpn, nullptr);
+    static constexpr unsigned char session_scope[] = "weft";
+    SSL_CTX_set_session_id_context(ctx.get(), session_scope, sizeof session_scope - 1);
+    const auto made = std::make_shared<Context>(std::move(ctx));
+    made->by_name = by_name;
+    made->otherwise = std::move(otherwise);
+    SSL_CTX_set_tlsext_servername_callback(made->get(), choose_by_name);
+    SSL_CTX_set_tlsext_servername_arg(made->get(), made.get());
+    return made;
+}
+
+static std::string text_of(BIO* pem) {
+    char* data = nullptr;
+    const long bytes = BIO_get_mem_data(pem, &data);
+    return bytes > 0 ? std::string(data, size_t(bytes)) : std::string();
+}
+
+Result<KeyPair> self_signed(const std::string& common_name) {
+    constexpr long valid_s = 365L * 24 * 3600;
+    const Owned<EVP_PKEY> key(EVP_EC_gen("P-256"));
+    const Owned<X509> certificate(X509_new());
+    if (!key || !certificate) return fail(Code::exhausted, "certificate: " + openssl_reason());
+    X509_set_version(certificate.get(), X509_VERSION_3);
+    uint8_t serial[8];
+    secure_random(serial);
+    uint64_t number = 0;
+    std::memcpy(&number, serial, sizeof number);
+    ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate.get()), number >> 1);
+    X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -3600);  // clocks differ
+    X509_gmtime_adj(X509_getm_notAfter(certificate.get()), valid_s);
+    X509_NAME* const name = X509_get_subject_name(certificate.get());
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common_name.c_str()), -1,
+                               -1, 0);
+    X509_set_issuer_name(certificate.get(), name);
+    X509_set_pubkey(certificate.get(), key.get());
+    if (X509_sign(certificate.get(), key.get(), EVP_sha256()) == 0)
+        return fail(Code::invalid, "certificate: " + openssl_reason());
+    const Owned<BIO> certificate_pem(BIO_new(BIO_s_mem())), key_pem(BIO_new(BIO_s_mem()));
+    if (PEM_write_bio_X509(certificate_pem.get(), certificate.get()) != 1 ||
+        PEM_write_bio_PrivateKey(key_pem.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1)
+        return fail(Code::exhausted, "certificate: " + openssl_reason());
+    return KeyPair{text_of(certificate_pem.get()), text_of(key_pem.get())};
 }
 
 }  // namespace weft::io

@@ -19,6 +19,7 @@
 
 #include <skel/pod_egress.skel.h>
 #include <skel/socket.skel.h>
+#include <skel/tunnel_ingress.skel.h>
 #include <skel/uplink_ingress.skel.h>
 
 #include "base/log.h"
@@ -197,6 +198,9 @@ Result<BpfObject> BpfObject::install(const std::string& dir) {
     const auto uplink_ingress =
         TRY((load_skeleton<uplink_ingress_bpf, uplink_ingress_bpf__open_opts, uplink_ingress_bpf__load,
                            uplink_ingress_bpf__destroy>(dir, "uplink_ingress")));
+    const auto tunnel_ingress =
+        TRY((load_skeleton<tunnel_ingress_bpf, tunnel_ingress_bpf__open_opts, tunnel_ingress_bpf__load,
+                           tunnel_ingress_bpf__destroy>(dir, "tunnel_ingress")));
     const auto socket = TRY(
         (load_skeleton<socket_bpf, socket_bpf__open_opts, socket_bpf__load, socket_bpf__destroy>(dir, "socket")));
 
@@ -205,6 +209,7 @@ Result<BpfObject> BpfObject::install(const std::string& dir) {
     const std::pair<ProgramName, const bpf_program*> loaded[] = {
         {ProgramName::pod_egress, pod_egress->progs.pod_egress},
         {ProgramName::uplink_ingress, uplink_ingress->progs.uplink_ingress},
+        {ProgramName::tunnel_ingress, tunnel_ingress->progs.tunnel_ingress},
         {ProgramName::connect4, socket->progs.connect4},
         {ProgramName::connect6, socket->progs.connect6},
         {ProgramName::getpeername4, socket->progs.getpeername4},

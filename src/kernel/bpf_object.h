@@ -26,12 +26,13 @@ namespace weft::kernel {
 enum class ProgramName : uint8_t {
     pod_egress,      // tc ingress of a pod's host veth, and of weft_net
     uplink_ingress,  // tc ingress of the uplink
+    tunnel_ingress,  // tc ingress of the VXLAN device
     connect4,        // cgroup
     connect6,
     getpeername4,
     getpeername6,
 };
-inline constexpr size_t program_names = 6;
+inline constexpr size_t program_names = 7;
 
 using ProgramTag = std::array<uint8_t, 8>;
 

@@ -1,5 +1,6 @@
 #include "kernel/link.h"
 
+#include <arpa/inet.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -128,6 +129,27 @@ Status create_bridge(Netlink& netlink, std::string_view name, std::optional<net:
     message.put_string(IFLA_INFO_KIND, "bridge");
     message.end(info);
     TRY_IN("create bridge " + std::string(name), netlink.request(message));
+    return {};
+}
+
+Status create_vxlan(Netlink& netlink, std::string_view name, uint16_t port, const net::Mac& mac) {
+    TRY(check_name(name));
+    Message message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    message.header(link_header(0));
+    message.put_string(IFLA_IFNAME, name);
+    message.put(IFLA_ADDRESS, mac.bytes.data(), mac.bytes.size());
+    const size_t info = message.begin(IFLA_LINKINFO);
+    message.put_string(IFLA_INFO_KIND, "vxlan");
+    const size_t data = message.begin(IFLA_INFO_DATA);
+    const uint8_t on = 1;
+    const uint8_t off = 0;
+    const uint16_t wire_port = htons(port);
+    message.put(IFLA_VXLAN_COLLECT_METADATA, &on, sizeof(on));
+    message.put(IFLA_VXLAN_LEARNING, &off, sizeof(off));
+    message.put(IFLA_VXLAN_PORT, &wire_port, sizeof(wire_port));
+    message.end(data);
+    message.end(info);
+    TRY_IN("create tunnel " + std::string(name), netlink.request(message));
     return {};
 }
 

@@ -1,4 +1,4 @@
-// Links: veth pairs, bridges and what can be set on an interface, over one Netlink socket.
+// Links: veth pairs, bridges, the tunnel device and what can be set on an interface, over one Netlink socket.
 //
 // New links are down; bring them up after everything is set (a peer created up costs 16 ms). Deleting what is gone is
 // success. Errors name the link. Source: kernel rtnetlink; veth(4).
@@ -38,6 +38,8 @@ struct VethEnd {
 
 // already_exists when one of the names is taken in its namespace.
 Status create_veth(Netlink& netlink, const VethEnd& a, const VethEnd& b);
+// Takes the tunnel's ends and network from each packet's metadata (collect metadata), learns nothing.
+Status create_vxlan(Netlink& netlink, std::string_view name, uint16_t port, const net::Mac& mac);
 Status create_bridge(Netlink& netlink, std::string_view name, std::optional<net::Mac> mac = {});
 
 Result<Link> find_link(Netlink& netlink, std::string_view name);  // not_found

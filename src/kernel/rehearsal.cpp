@@ -8,14 +8,14 @@
 
 #include <skel/pod_egress.skel.h>
 
+#include "kernel/test_run.h"
+
 namespace weft::kernel {
 namespace {
 
-constexpr size_t frame_bytes_max = 4096;
-
 // Written by the agent only: the program reads the node's own. Every other map is copied, so that one that is new to us
 // stays untouched too.
-const std::set<std::string_view> shared_maps = {"attachments", "netns", "endpoint", "endpoints", "routes",
+const std::set<std::string_view> shared_maps = {"attachments", "netns", "endpoint", "endpoints", "routes", "locations", "nodes",
                                                 "frontends",   "slots", "backends", "node"};
 
 // A new array is all zero: most of a large one need not be written.
@@ -95,26 +95,11 @@ Result<Rehearsed> Rehearsal::run(const Netns& netns, int ifindex, const net::Byt
     const auto before = all_of(copy_->maps);
     const auto counted = TRY(read_drops(copy_->maps));
     Rehearsed seen;
-    seen.frame.resize(frame_bytes_max);
-    TRY(netns.run([&]() -> Status {
-        __sk_buff context{};
-        context.ifindex = uint32_t(ifindex);
-        context.ingress_ifindex = uint32_t(ifindex);
-        bpf_test_run_opts options{};
-        options.sz = sizeof(options);
-        options.data_in = frame.data();
-        options.data_size_in = uint32_t(frame.size());
-        options.data_out = seen.frame.data();
-        options.data_size_out = uint32_t(seen.frame.size());
-        options.ctx_in = &context;
-        options.ctx_size_in = sizeof(context);
-        options.repeat = 1;
-        const int error = bpf_prog_test_run_opts(bpf_program__fd(copy_->skeleton->progs.pod_egress), &options);
-        if (error != 0) return fail(errno_error(error < 0 ? -error : error, "run pod_egress"));
-        seen.action = int(options.retval);
-        seen.frame.resize(options.data_size_out);
-        return {};
+    TestRun run = TRY(netns.run([&]() -> Result<TestRun> {
+        return test_run(bpf_program__fd(copy_->skeleton->progs.pod_egress), ifindex, frame);
     }));
+    seen.action = run.action;
+    seen.frame = std::move(run.frame);
     for (const DropCount& now : TRY(read_drops(copy_->maps))) {
         uint64_t earlier = 0;
         for (const DropCount& then : counted)

@@ -145,7 +145,8 @@ public:
         for (const auto& cache : caches_) {
             if (cache->resource == resource && cache->options.ns == options.ns &&
                 cache->options.label_selector == options.label_selector &&
-                cache->options.field_selector == options.field_selector)
+                cache->options.field_selector == options.field_selector &&
+                cache->options.metadata_only == options.metadata_only)
                 return *cache;
         }
         caches_.push_back(std::make_unique<MapCache>(resource, options));

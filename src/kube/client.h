@@ -23,7 +23,11 @@ struct ListOptions {
     std::string ns;  // "" = all
     std::string label_selector;
     std::string field_selector;
+    bool metadata_only = false;  // apiVersion, kind and metadata: what is in a Secret never comes to who only counts it
 };
+
+// What metadata_only leaves of an object.
+Object metadata_of(const Object& object);
 
 struct ObjectList {
     std::string resource_version;

@@ -134,6 +134,9 @@ struct FakeClient::State {
                         fmt::format("Operation cannot be fulfilled on {}: the object has been modified; please "
                                     "apply your changes to the latest version and try again",
                                     named(resource, object.key())));
+        if (!object.uid().empty() && object.uid() != stored->uid())
+            return fail(Code::conflict, fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                                                    object.uid(), stored->uid()));
         Object next = only_status ? *stored : object;
         const json::Value* status = only_status ? object.find({"status"}) : stored->find({"status"});
         if (status != nullptr)
@@ -160,7 +163,7 @@ Result<ObjectList> FakeClient::list(const Resource& resource, const ListOptions&
     const std::lock_guard lock(state_->mutex);
     ObjectList list{std::to_string(state_->version), {}};
     for (const auto& [key, object] : state_->kinds[resource.path()])
-        if (filter.matches(object)) list.items.push_back(object);
+        if (filter.matches(object)) list.items.push_back(options.metadata_only ? metadata_of(object) : object);
     return list;
 }
 
@@ -265,7 +268,7 @@ Status FakeClient::watch(const Resource& resource, const ListOptions& options, s
                                           : !before ? WatchEvent::Type::added
                                                     : WatchEvent::Type::modified;
             lock.unlock();
-            const bool more = on_event({type, change.object});
+            const bool more = on_event({type, options.metadata_only ? metadata_of(change.object) : change.object});
             lock.lock();
             if (!more) return {};
             if (seen < state_->compacted) break;

@@ -47,6 +47,20 @@ Result<json::Value> parse_page(std::string_view body) {
     return value;
 }
 
+// Our own server and Kubernetes' both know it; one that did not would answer with whole objects, which are cut here.
+constexpr std::string_view partial_list_type =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+constexpr std::string_view partial_type =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
+// An object of a list or a watch under its own kind's name.
+Object named_as(const Resource& resource, Object object, bool metadata_only) {
+    if (!metadata_only && !object.kind().empty()) return object;
+    object.set({"apiVersion"}, resource.api_version());
+    object.set({"kind"}, resource.kind);
+    return metadata_only ? metadata_of(object) : object;
+}
+
 std::string query_of(const ListOptions& options) {
     std::string query;
     if (!options.label_selector.empty()) query += "&labelSelector=" + query_escape(options.label_selector);
@@ -57,8 +71,8 @@ std::string query_of(const ListOptions& options) {
 // Cuts the stream of a watch into lines and lines into events.
 class EventStream {
 public:
-    EventStream(const Resource& resource, const std::function<bool(WatchEvent&&)>& on_event)
-        : resource_(resource), on_event_(on_event) {}
+    EventStream(const Resource& resource, bool metadata_only, const std::function<bool(WatchEvent&&)>& on_event)
+        : resource_(resource), metadata_only_(metadata_only), on_event_(on_event) {}
 
     bool feed(std::string_view chunk) {
         while (!chunk.empty()) {
@@ -104,10 +118,13 @@ private:
             return stop(Error{Code::unavailable, fmt::format("watch: unknown event type \"{}\"", type)});
         if (event.type != WatchEvent::Type::bookmark && event.object.name().empty())
             return stop(Error{Code::unavailable, fmt::format("watch: a {} without a name", resource_.kind)});
+        if (event.type != WatchEvent::Type::bookmark)
+            event.object = named_as(resource_, std::move(event.object), metadata_only_);
         return on_event_(std::move(event));
     }
 
     const Resource& resource_;
+    const bool metadata_only_;
     const std::function<bool(WatchEvent&&)>& on_event_;
     std::string line_;
     Status outcome_;
@@ -194,7 +211,8 @@ Result<ObjectList> HttpClient::list(const Resource& resource, const ListOptions&
     do {
         std::string target = base;
         if (!page_token.empty()) target += "&continue=" + query_escape(page_token);
-        Object page = TRY(object_of(pool_.run({.target = std::move(target)})));
+        Object page = TRY(object_of(pool_.run(
+            {.target = std::move(target), .accept = options.metadata_only ? partial_list_type : "application/json"})));
         json::Value* items = page.body().get_object().if_contains("items");
         if (items == nullptr || (!items->is_array() && !items->is_null()))
             return fail(Code::unavailable, fmt::format("list {}: the server's answer has no items", resource.plural));
@@ -203,11 +221,7 @@ Result<ObjectList> HttpClient::list(const Resource& resource, const ListOptions&
                 // Items of a list do not repeat what the list says once.
                 Object object(std::move(item));
                 if (!object.body().is_object()) return fail(Code::unavailable, "list: an item is not an object");
-                if (object.kind().empty()) {
-                    object.set({"apiVersion"}, resource.api_version());
-                    object.set({"kind"}, resource.kind);
-                }
-                list.items.push_back(std::move(object));
+                list.items.push_back(named_as(resource, std::move(object), options.metadata_only));
             }
         }
         list.resource_version = page.resource_version();
@@ -231,11 +245,12 @@ Status HttpClient::watch(const Resource& resource, const ListOptions& options, s
     // Spread, so that a thousand watches opened together do not end together.
     static thread_local std::minstd_rand spread{std::random_device{}()};
     const int timeout_s = watch_timeout_s + int(spread() % watch_timeout_s);
-    EventStream events(resource, on_event);
+    EventStream events(resource, options.metadata_only, on_event);
     Exchange exchange;
     exchange.target =
         fmt::format("{}?watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}{}",
                     resource.path(options.ns), query_escape(resource_version), timeout_s, query_of(options));
+    if (options.metadata_only) exchange.accept = partial_type;
     exchange.deadline_s = timeout_s + request_timeout_s;
     exchange.stop = stop;
     exchange.on_data = [&](std::string_view chunk) { return !stop.stop_requested() && events.feed(chunk); };

@@ -124,6 +124,34 @@ TEST(HttpClient, GetsAnObjectWithItsTokenAndReusesTheConnection) {
     EXPECT_NE(request.find("Authorization: Bearer secret\r\n"), std::string::npos);
 }
 
+// API-22
+TEST(HttpClient, MetadataOnlyIsAskedForAndAllThatIsKept) {
+    const std::string event =
+        R"({"type":"MODIFIED","object":{"kind":"PartialObjectMetadata","metadata":{"name":"a","resourceVersion":"6"}}})"
+        "\n";
+    ScriptedServer server({reply(200, R"({"metadata":{"resourceVersion":"5"},"items":[{"kind":"PartialObjectMetadata",)"
+                                      R"("metadata":{"name":"a"}},{"metadata":{"name":"b"},"data":{"x":"aHVzaA=="}}]})"),
+                           chunked_head + chunk(event) + "0\r\n\r\n"});
+    const auto client = connect(server.endpoint());
+    ListOptions options;
+    options.metadata_only = true;
+    const Result<ObjectList> list = client->list(secrets, options);
+    ASSERT_TRUE(list) << list.error().message;
+    ASSERT_EQ(list->items.size(), 2u);
+    EXPECT_EQ(list->items[0].kind(), "Secret");
+    EXPECT_EQ(list->items[1].find({"data"}), nullptr) << "also from a server that does not know how";
+    std::vector<Object> seen;
+    ASSERT_TRUE(client->watch(secrets, options, "5", {}, [&](WatchEvent&& change) {
+        seen.push_back(std::move(change.object));
+        return true;
+    }));
+    ASSERT_EQ(seen.size(), 1u);
+    EXPECT_EQ(seen[0].kind(), "Secret");
+    const std::vector<std::string> requests = server.requests();
+    EXPECT_NE(requests[0].find("as=PartialObjectMetadataList"), std::string::npos);
+    EXPECT_NE(requests[1].find("as=PartialObjectMetadata;"), std::string::npos);
+}
+
 TEST(HttpClient, TheServersStatusBecomesOurError) {
     const struct {
         int code;

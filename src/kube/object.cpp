@@ -1,6 +1,14 @@
 #include "kube/object.h"
 
+#include "kube/client.h"
+
 namespace weft::kube {
+
+Object metadata_of(const Object& object) {
+    json::Object body{{"apiVersion", object.api_version()}, {"kind", object.kind()}};
+    if (const json::Value* metadata = object.find({"metadata"})) body["metadata"] = *metadata;
+    return Object(std::move(body));
+}
 
 Object Object::of(const Resource& resource, const ObjectKey& key) {
     Object object;

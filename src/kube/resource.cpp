@@ -28,6 +28,7 @@ const Resource* find_resource(std::string_view api_version, std::string_view kin
         service_accounts, events,      endpoint_slices, leases,    deployments,    replica_sets,
         stateful_sets,  ingresses,     ingress_classes, custom_resource_definitions, vpcs, vswitches,
         address_pools,  address_blocks, security_groups, controller_revisions,
+        route_tables, vpc_peerings, pod_networkings, pod_enis,
     };
     for (const Resource& resource : all)
         if (resource.kind == kind && resource.api_version() == api_version) return &resource;

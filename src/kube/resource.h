@@ -42,6 +42,11 @@ inline constexpr Resource vswitches{"weft.dev", "v1", "vswitches", "VSwitch", fa
 inline constexpr Resource address_pools{"weft.dev", "v1", "addresspools", "AddressPool", false};
 inline constexpr Resource address_blocks{"weft.dev", "v1", "addressblocks", "AddressBlock", false};
 inline constexpr Resource security_groups{"weft.dev", "v1", "securitygroups", "SecurityGroup", false};
+inline constexpr Resource route_tables{"weft.dev", "v1", "routetables", "RouteTable", false};
+inline constexpr Resource vpc_peerings{"weft.dev", "v1", "vpcpeerings", "VPCPeering", false};
+// Alibaba's own, as Terway serves them.
+inline constexpr Resource pod_networkings{"network.alibabacloud.com", "v1beta1", "podnetworkings", "PodNetworking", false};
+inline constexpr Resource pod_enis{"network.alibabacloud.com", "v1beta1", "podenis", "PodENI", true};
 
 // The constant above for what an object says of itself ("apps/v1", "Deployment"); nullptr for any other kind.
 const Resource* find_resource(std::string_view api_version, std::string_view kind);

@@ -17,6 +17,9 @@ constexpr uint8_t protocol_icmp = 1;
 constexpr uint8_t protocol_tcp = 6;
 constexpr uint8_t protocol_udp = 17;
 constexpr uint8_t protocol_icmpv6 = 58;
+constexpr uint8_t protocol_hop_by_hop = 0;  // the IPv6 extension headers that the reader passes over
+constexpr uint8_t protocol_fragment = 44;
+constexpr uint8_t protocol_destination_options = 60;
 
 void put16(Bytes& out, uint16_t v) {
     out.push_back(uint8_t(v >> 8));
@@ -142,6 +145,18 @@ PacketBuilder& PacketBuilder::icmp(uint8_t type, uint8_t code, uint32_t rest) {
     return *this;
 }
 
+PacketBuilder& PacketBuilder::extension(uint8_t number, const Bytes& rest) {
+    extensions_.emplace_back(number, rest);
+    return *this;
+}
+
+PacketBuilder& PacketBuilder::ipv6_fragment(uint16_t offset_and_more, uint32_t id) {
+    Bytes rest{0};
+    put16(rest, offset_and_more);
+    put32(rest, id);
+    return extension(protocol_fragment, rest);
+}
+
 PacketBuilder& PacketBuilder::payload(std::string_view text) {
     put(payload_, text);
     return *this;
@@ -207,12 +222,18 @@ Bytes PacketBuilder::bytes() const {
         put(out, header);
     } else if (ethertype_ == ethertype_v6) {
         put32(out, 6u << 28);
-        put16(out, uint16_t(transport.size()));
-        out.push_back(protocol_);
+        Bytes extensions;
+        for (size_t i = 0; i < extensions_.size(); ++i) {
+            extensions.push_back(i + 1 < extensions_.size() ? extensions_[i + 1].first : protocol_);
+            put(extensions, extensions_[i].second);
+        }
+        put16(out, uint16_t(extensions.size() + transport.size()));
+        out.push_back(extensions_.empty() ? protocol_ : extensions_.front().first);
         const bool is_neighbour_discovery = protocol_ == protocol_icmpv6 && transport[0] >= 133 && transport[0] <= 137;
         out.push_back(is_neighbour_discovery ? 255 : 64);
         put_address(out, source_);
         put_address(out, destination_);
+        put(out, extensions);
     }
     put(out, transport);
     if (out.size() < frame_bytes_min) out.resize(frame_bytes_min);
@@ -275,6 +296,7 @@ Status read_ip(std::span<const uint8_t> packet, PacketView& view, bool embedded)
     if (packet.size() < 20) return fail(Code::invalid, "IP header is cut short");
     const uint8_t* at = packet.data();
     size_t header = 40;
+    bool is_later_piece = false;  // has no transport header
     if (at[0] >> 4 == 4) {
         header = size_t(at[0] & 15) * 4;
         view.ip_bytes = get16(at + 2);
@@ -290,10 +312,19 @@ Status read_ip(std::span<const uint8_t> packet, PacketView& view, bool embedded)
         view.ttl = at[7];
         view.source = v6_at(at + 8);
         view.destination = v6_at(at + 24);
+        while (view.protocol == protocol_hop_by_hop || view.protocol == protocol_destination_options ||
+               view.protocol == protocol_fragment) {
+            if (packet.size() < header + 8) return fail(Code::invalid, "IPv6 extension header is cut short");
+            const uint8_t* const extension = at + header;
+            is_later_piece = view.protocol == protocol_fragment && (get16(extension + 2) & 0xfff8) != 0;
+            header += view.protocol == protocol_fragment ? 8 : (extension[1] + 1u) * 8;
+            view.protocol = extension[0];
+            if (is_later_piece) break;
+        }
     }
     const size_t end = embedded ? std::min(packet.size(), view.ip_bytes) : view.ip_bytes;
     if (end < header || end > packet.size()) return fail(Code::invalid, "IP length contradicts the frame");
-    if (checksum_at(view.protocol) == 0) {
+    if (checksum_at(view.protocol) == 0 || is_later_piece) {
         view.payload = text_of(packet.subspan(header, end - header));
         return {};
     }

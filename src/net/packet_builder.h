@@ -40,6 +40,9 @@ public:
     PacketBuilder& echo(bool request, uint16_t id, uint16_t sequence = 1);
     // Any ICMP message: type, code, the four bytes after the checksum, then payload.
     PacketBuilder& icmp(uint8_t type, uint8_t code, uint32_t rest = 0);
+    // An IPv6 extension header: its number and what comes after its first byte; in the order of the calls.
+    PacketBuilder& extension(uint8_t number, const Bytes& rest);
+    PacketBuilder& ipv6_fragment(uint16_t offset_and_more, uint32_t id = 1);
     PacketBuilder& payload(std::string_view text);
     PacketBuilder& payload(const Bytes& data);
 
@@ -62,6 +65,7 @@ private:
     uint16_t fragment_ = 0x4000;  // don't fragment
     std::optional<uint16_t> ip_length_;
     bool udp_checksum_ = true;
+    std::vector<std::pair<uint8_t, Bytes>> extensions_;  // number, rest
     Bytes arp_;
     Bytes transport_;  // header, checksum zero
     Bytes payload_;

@@ -38,19 +38,30 @@ std::string_view command_name(Command command) {
         case Command::add: return "ADD";
         case Command::del: return "DEL";
         case Command::check: return "CHECK";
+        case Command::status: return "STATUS";
+        case Command::gc: return "GC";
     }
     return "?";
 }
 
 std::string encode(const Request& request) {
-    return json::serialize(json::Object{{"command", command_name(request.command)},
-                                        {"containerID", request.container_id},
-                                        {"ifname", request.ifname},
-                                        {"netns", request.netns},
-                                        {"podNamespace", request.pod_namespace},
-                                        {"podName", request.pod_name},
-                                        {"podUID", request.pod_uid},
-                                        {"mtu", int64_t(request.mtu)}});
+    json::Object object{{"command", command_name(request.command)},
+                        {"containerID", request.container_id},
+                        {"ifname", request.ifname},
+                        {"netns", request.netns},
+                        {"podNamespace", request.pod_namespace},
+                        {"podName", request.pod_name},
+                        {"podUID", request.pod_uid},
+                        {"mtu", int64_t(request.mtu)},
+                        {"network", request.network}};
+    if (request.command == Command::gc) {
+        json::Array valid;
+        for (const Attachment& attachment : request.valid)
+            valid.push_back(json::Object{{"containerID", attachment.container_id}, {"ifname", attachment.ifname}});
+        object["valid"] = std::move(valid);
+        object["startedMs"] = int64_t(request.started_ms);
+    }
+    return json::serialize(object);
 }
 
 Result<Request> decode_request(std::string_view text) {
@@ -60,7 +71,9 @@ Result<Request> decode_request(std::string_view text) {
     if (command == "ADD") request.command = Command::add;
     else if (command == "DEL") request.command = Command::del;
     else if (command == "CHECK") request.command = Command::check;
-    else return fail(Code::invalid, "command: must be ADD, DEL or CHECK");
+    else if (command == "STATUS") request.command = Command::status;
+    else if (command == "GC") request.command = Command::gc;
+    else return fail(Code::invalid, "command: must be ADD, DEL, CHECK, STATUS or GC");
     request.container_id = TRY(text_field(object, "containerID"));
     request.ifname = TRY(text_field(object, "ifname"));
     request.netns = TRY(text_field(object, "netns"));
@@ -68,6 +81,16 @@ Result<Request> decode_request(std::string_view text) {
     request.pod_name = TRY(text_field(object, "podName"));
     request.pod_uid = TRY(text_field(object, "podUID"));
     request.mtu = unsigned(TRY(number_field(object, "mtu")));
+    request.network = TRY(text_field(object, "network"));
+    if (request.command == Command::gc) {
+        const json::Array* const valid = json::find_array(object, {"valid"});
+        if (valid == nullptr) return fail(Code::invalid, "valid: must be a list");
+        for (const json::Value& entry : *valid)
+            request.valid.push_back({TRY(text_field(entry, "containerID")), TRY(text_field(entry, "ifname"))});
+        request.started_ms = uint64_t(std::max<int64_t>(0, json::find_int(object, {"startedMs"})));
+        return request;
+    }
+    if (request.command == Command::status) return request;
     if (request.container_id.empty()) return fail(Code::invalid, "containerID: must not be empty");
     if (request.ifname.empty()) return fail(Code::invalid, "ifname: must not be empty");
     return request;
@@ -78,7 +101,8 @@ std::string encode(const Reply& reply) {
     const Wired& wired = reply.wired;
     object["wired"] =
         json::Object{{"hostLink", wired.host_link}, {"hostMAC", wired.host_mac}, {"mac", wired.mac},
-                     {"mtu", int64_t(wired.mtu)},   {"address", wired.address},  {"gateway", wired.gateway}};
+                     {"mtu", int64_t(wired.mtu)},   {"address", wired.address},  {"gateway", wired.gateway},
+                     {"ipv6", wired.ipv6},          {"ipv6Gateway", wired.ipv6_gateway}};
     return json::serialize(object);
 }
 
@@ -95,6 +119,8 @@ Result<Reply> decode_reply(std::string_view text) {
         reply.wired.mtu = unsigned(TRY(number_field(*wired, "mtu")));
         reply.wired.address = TRY(text_field(*wired, "address"));
         reply.wired.gateway = TRY(text_field(*wired, "gateway"));
+        reply.wired.ipv6 = TRY(text_field(*wired, "ipv6"));
+        reply.wired.ipv6_gateway = TRY(text_field(*wired, "ipv6Gateway"));
     }
     return reply;
 }
@@ -118,7 +144,7 @@ Result<std::string> receive_all(int socket) {
     std::string text;
     for (;;) {
         const size_t before = text.size();
-        if (before > message_bytes_max) return fail(Code::exhausted, "message longer than 64 KiB");
+        if (before > message_bytes_max) return fail(Code::exhausted, "message longer than 1 MiB");
         text.resize(before + read_step);
         const ssize_t received = ::recv(socket, text.data() + before, read_step, 0);
         if (received < 0 && errno != EINTR) {

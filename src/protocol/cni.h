@@ -15,7 +15,7 @@
 
 namespace weft::protocol::cni {
 
-inline constexpr size_t message_bytes_max = 64 * 1024;
+inline constexpr size_t message_bytes_max = 1024 * 1024;  // a GC lists every attachment of the node
 inline constexpr int connect_timeout_s = 2;
 inline constexpr int reply_timeout_s = 30;
 
@@ -31,6 +31,7 @@ enum class Answer : int {
     own_netns = 8,
     try_again = 11,
     not_available = 50,
+    limited_connectivity = 51,
     interface_exists = 110,
     address_exhausted = 111,
     vswitch_not_found = 112,
@@ -38,8 +39,14 @@ enum class Answer : int {
     internal = 999,
 };
 
-enum class Command : uint8_t { add, del, check };
+enum class Command : uint8_t { add, del, check, status, gc };
 std::string_view command_name(Command command);  // "ADD"
+
+struct Attachment {
+    std::string container_id;
+    std::string ifname;
+    auto operator<=>(const Attachment&) const = default;
+};
 
 struct Request {
     Command command = Command::add;
@@ -50,6 +57,10 @@ struct Request {
     std::string pod_name;
     std::string pod_uid;  // may be empty: then the name is trusted
     unsigned mtu = 0;     // 0 = the node's
+    std::string network;  // the configuration's name: a GC of one network leaves the others alone
+    // Of GC: what is still in use, and when the call began (monotonic milliseconds): younger attachments are not touched.
+    std::vector<Attachment> valid;
+    uint64_t started_ms = 0;
     bool operator==(const Request&) const = default;
 };
 
@@ -61,6 +72,8 @@ struct Wired {
     unsigned mtu = 0;
     std::string address;  // "10.0.1.4", always a /32
     std::string gateway;  // "169.254.1.1"
+    std::string ipv6;     // "fd00::104", always a /128; "" = none, and no gateway then
+    std::string ipv6_gateway;
     bool operator==(const Wired&) const = default;
 };
 

@@ -8,6 +8,11 @@ namespace {
 TEST(CniProtocol, a_request_comes_back_as_it_was) {
     const Request request{Command::check, "abc", "eth0", "/run/netns/x", "default", "web-0", "uid-1", 1400};
     EXPECT_EQ(decode_request(encode(request)).value(), request);
+    Request gc{Command::gc};
+    gc.network = "weft";
+    gc.valid = {{"a", "eth0"}, {"b", "eth1"}};
+    gc.started_ms = 77;
+    EXPECT_EQ(decode_request(encode(gc)).value(), gc);
 }
 
 TEST(CniProtocol, a_reply_comes_back_as_it_was) {
@@ -40,7 +45,7 @@ TEST(CniProtocol, messages_end_with_the_stream_and_have_a_limit) {
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     left.reset(ends[0]);
     right.reset(ends[1]);
-    std::thread writer([&] { (void)send_all(left.get(), std::string(200 * 1024, 'x')); });
+    std::thread writer([&] { (void)send_all(left.get(), std::string(2 * 1024 * 1024, 'x')); });
     EXPECT_EQ(receive_all(right.get()).error().code, Code::exhausted);
     right.reset();
     writer.join();

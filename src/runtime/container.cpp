@@ -148,6 +148,12 @@ Result<Launch> ContainerSteps::plan(const PodRun& run, const ContainerRun& conta
                                      [&](const auto& mount) { return mount.target == file; });
         if (!own) launch.mounts.push_back({world_.sandboxes.folder(uid) + file, file, "", false});
     }
+    const bool has_account = std::any_of(run.volumes.begin(), run.volumes.end(),
+                                         [](const VolumePlan& volume) { return volume.name == account_volume; });
+    const bool own_account = std::any_of(launch.mounts.begin(), launch.mounts.end(),
+                                         [](const auto& mount) { return mount.target == account_mount; });
+    if (has_account && !own_account)
+        launch.mounts.push_back({volume_folder(account_volume), std::string(account_mount), "", true});
     // The log before the previous one is nobody's any more.
     if (container.attempt >= 2)
         for (const char* end : {"", ".1"})

@@ -14,6 +14,7 @@ namespace weft::runtime {
 static constexpr unsigned makers =
     16;  // pods wired at a time; one that waits for an address holds its place for seconds
 static constexpr unsigned askers = 16;  // probes asked at a time; each waits at most its timeout
+static constexpr Duration uplink_period = std::chrono::seconds(1);
 static constexpr unsigned hookers = 16;  // lifecycle hooks under way; each waits at most its pod's grace period
 
 Status run(const Options& options, std::stop_token stop) {
@@ -24,7 +25,7 @@ Status run(const Options& options, std::stop_token stop) {
 Status run_with(kube::Client& client, const Options& options, std::stop_token stop) {
     TRY(check_node_name(options.node));
     const SandboxMaker sandboxes = TRY(SandboxMaker::create(options));
-    const std::string address = uplink_address();
+    std::string address = uplink_address();
     const std::unique_ptr<kube::Brain> brain = kube::Brain::create(client);
     kube::EventRecorder events(client, "weft-runtime");
     const kube::Cache& pods_cache = brain->watch(kube::pods, {.field_selector = "spec.nodeName=" + options.node});
@@ -50,11 +51,28 @@ Status run_with(kube::Client& client, const Options& options, std::stop_token st
             if (brain->synced()) pods.look_again_in((after ? after : before)->ns());
         });
 
+    if (!options.api.unix_socket.empty()) world.request_token = token_requester(options.api);
     std::atomic<bool> registered = false;
-    brain->every(lease_period, [&] {
+    // At once when the uplink changed or the API did not take it, else now and then: someone may have edited it.
+    std::optional<MonotonicTime> told_at;
+    brain->every(uplink_period, [&] {
+        const std::string now_has = uplink_address();
+        if (told_at && now_has == address && brain->clock().now() - *told_at < lease_period) return;
+        if (now_has != address) log::info("uplink changed", {{"address", address}, {"to", now_has}});
+        address = now_has;
+        if (!address.empty()) {
+            world.host_ip = address;
+            world.host_ipv6 = uplink_ipv6_address();
+        }
         const Status status = register_node(client, options, address);
-        if (status) registered = true;
-        else log::warning("node not registered", {{"node", options.node}, {"error", status.error().message}});
+        if (status) {
+            told_at = brain->clock().now();
+            registered = true;
+            return;
+        }
+        if (told_at || !registered)
+            log::warning("node not registered", {{"node", options.node}, {"error", status.error().message}});
+        told_at.reset();
     });
     const LeaseKeeper lease(client, options.node);
 

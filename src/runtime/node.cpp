@@ -17,6 +17,7 @@ namespace weft::runtime {
 
 static constexpr std::string_view runtime_version = "weft://0.1.0";
 static constexpr std::string_view lease_namespace = "kube-node-lease";
+static constexpr int register_tries = 5;
 
 std::string uplink_address(const char* interface) {
     ifaddrs* list = nullptr;
@@ -24,10 +25,27 @@ std::string uplink_address(const char* interface) {
     std::string address;
     for (const ifaddrs* at = list; at != nullptr && address.empty(); at = at->ifa_next) {
         if (at->ifa_addr == nullptr || at->ifa_addr->sa_family != AF_INET ||
-            std::string_view(at->ifa_name) != interface)
+            std::string_view(at->ifa_name) != interface || (at->ifa_flags & IFF_RUNNING) == 0)
             continue;
         char text[INET_ADDRSTRLEN] = "";
         inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(at->ifa_addr)->sin_addr, text, sizeof text);
+        address = text;
+    }
+    freeifaddrs(list);
+    return address;
+}
+
+std::string uplink_ipv6_address(const char* interface) {
+    ifaddrs* list = nullptr;
+    if (getifaddrs(&list) != 0) return "";
+    std::string address;
+    for (const ifaddrs* at = list; at != nullptr && address.empty(); at = at->ifa_next) {
+        if (at->ifa_addr == nullptr || at->ifa_addr->sa_family != AF_INET6 || std::string_view(at->ifa_name) != interface)
+            continue;
+        const in6_addr& found = reinterpret_cast<const sockaddr_in6*>(at->ifa_addr)->sin6_addr;
+        if (IN6_IS_ADDR_LINKLOCAL(&found)) continue;
+        char text[INET6_ADDRSTRLEN] = "";
+        inet_ntop(AF_INET6, &found, text, sizeof text);
         address = text;
     }
     freeifaddrs(list);
@@ -87,20 +105,24 @@ kube::Object desired_node(const kube::Object& existing, const Options& options, 
     const std::vector<std::string> zones = split_list(options.zone);
     if (!zones.empty()) node.set_label(cloud::zone_label, zones.front());
     if (zones.size() > 1) node.set_annotation(cloud::zones_annotation, options.zone);
+    // A node that is cut off keeps the address by which the others know it.
     json::Array addresses{json::Object{{"type", "Hostname"}, {"address", options.node}}};
+    if (const std::string ipv6 = uplink_ipv6_address(); !address.empty() && !ipv6.empty())
+        addresses.insert(addresses.begin(), json::Object{{"type", "InternalIP"}, {"address", ipv6}});
     if (!address.empty())
         addresses.insert(addresses.begin(), json::Object{{"type", "InternalIP"}, {"address", address}});
-    node.set({"status", "addresses"}, std::move(addresses));
+    if (!address.empty() || node.array({"status", "addresses"}).empty())
+        node.set({"status", "addresses"}, std::move(addresses));
     node.set({"status", "capacity"}, capacity());
     node.set({"status", "allocatable"}, capacity());
     node.set({"status", "nodeInfo"}, info);
     const bool ready = !address.empty();
     set_condition(node, "Ready", ready, ready ? "RuntimeReady" : "UplinkNotReady",
-                  ready ? "weft runtime is running" : "the uplink eth0 has no IPv4 address", clock);
+                  ready ? "weft runtime is running" : "the uplink eth0 is down or has no IPv4 address", clock);
     return node;
 }
 
-Status register_node(kube::Client& client, const Options& options, const std::string& address) {
+static Status register_once(kube::Client& client, const Options& options, const std::string& address) {
     const kube::ObjectKey key{"", options.node};
     Result<kube::Object> existing = client.get(kube::nodes, key);
     if (!existing && existing.error().code == Code::not_found) {
@@ -125,6 +147,14 @@ Status register_node(kube::Client& client, const Options& options, const std::st
     if (wanted == *existing) return {};
     TRY_IN("node status", client.update_status(kube::nodes, wanted));
     return {};
+}
+
+// The controller writes its annotations on a new Node in just this moment: a conflict only means to look once more.
+Status register_node(kube::Client& client, const Options& options, const std::string& address) {
+    Status status = register_once(client, options, address);
+    for (int tries = 1; !status && status.error().code == Code::conflict && tries < register_tries; ++tries)
+        status = register_once(client, options, address);
+    return status;
 }
 
 Status renew_lease(kube::Client& client, const std::string& node, const Clock& clock) {

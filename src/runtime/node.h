@@ -16,8 +16,10 @@ inline constexpr Duration lease_period = std::chrono::seconds(10);
 inline constexpr int lease_duration_s = 40;
 inline constexpr int pods_max = 250;
 
-// The first IPv4 address of the uplink in the calling thread's network namespace; "" when there is none.
+// The first IPv4 address of the uplink in the calling thread's network namespace; "" when there is none or it is cut off.
 std::string uplink_address(const char* interface = "eth0");
+// Its first global IPv6 address; "" = none.
+std::string uplink_ipv6_address(const char* interface = "eth0");
 
 // The object as it should be, from what is there; pure.
 kube::Object desired_node(const kube::Object& existing, const Options& options, const std::string& address,

@@ -102,8 +102,10 @@ TEST(HostsFile, NamesThePodItsDomainAndItsAliases) {
     const std::string text = hosts_file(
         pod_of(
             "{metadata: {name: web-0, namespace: blue}, spec: {subdomain: web, hostAliases: [{ip: 1.2.3.4, hostnames: [a, b]}]}}"),
-        "10.0.1.4", "default");
-    EXPECT_NE(text.find("10.0.1.4\tweb-0.web.default.svc.cluster.local\tweb-0\n1.2.3.4\ta\tb\n"), std::string::npos)
+        {"10.0.1.4", "fd00:10::4"}, "default");
+    EXPECT_NE(text.find("10.0.1.4\tweb-0.web.default.svc.cluster.local\tweb-0\n"
+                        "fd00:10::4\tweb-0.web.default.svc.cluster.local\tweb-0\n1.2.3.4\ta\tb\n"),
+              std::string::npos)
         << text;
 }
 

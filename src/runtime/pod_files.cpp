@@ -86,13 +86,14 @@ std::string resolv_conf(const kube::Object& pod, const DnsInputs& inputs) {
     return resolver.text();
 }
 
-std::string hosts_file(const kube::Object& pod, const std::string& pod_ip, const std::string& dns_namespace) {
+std::string hosts_file(const kube::Object& pod, const std::vector<std::string>& pod_ips,
+                       const std::string& dns_namespace) {
     std::string text =
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nff02::1\tip6-allnodes\n"
         "ff02::2\tip6-allrouters\n";
     const std::string hostname = pod_hostname(pod);
     const std::string_view subdomain = pod.string({"spec", "subdomain"});
-    if (!pod_ip.empty()) {
+    for (const std::string& pod_ip : pod_ips) {
         text += pod_ip + "\t";
         if (!subdomain.empty())
             text += fmt::format("{}.{}.{}.svc.{}\t", hostname, subdomain, dns_namespace, cluster_domain);

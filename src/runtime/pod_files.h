@@ -18,7 +18,8 @@ struct DnsInputs {
 };
 
 std::string resolv_conf(const kube::Object& pod, const DnsInputs& inputs);
-std::string hosts_file(const kube::Object& pod, const std::string& pod_ip, const std::string& dns_namespace);
+std::string hosts_file(const kube::Object& pod, const std::vector<std::string>& pod_ips,
+                       const std::string& dns_namespace);
 inline constexpr std::string_view nsswitch_conf = "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\n";
 
 }  // namespace weft::runtime

@@ -16,6 +16,7 @@
 
 #include "kube/object.h"
 #include "protocol/runtime.h"
+#include "runtime/account.h"
 #include "runtime/probe.h"
 #include "runtime/sandbox.h"
 #include "runtime/shim.h"
@@ -78,6 +79,7 @@ struct PodRun {
     std::vector<ContainerRun> containers;
     std::vector<VolumePlan> volumes;  // as they stand on disk
     bool volumes_made = false;
+    AccountTokens account;
     std::string volume_error;  // the last one told as an Event
     std::string started_at;    // status.startTime
     bool stopping = false;
@@ -97,6 +99,7 @@ bool init_done(const PodRun& run);
 std::string_view phase_of(const PodRun& run);
 
 // `object` with the status that this run has; host_ip may be "".
-kube::Object with_status(const kube::Object& object, const PodRun& run, const std::string& host_ip, const Clock& clock);
+kube::Object with_status(const kube::Object& object, const PodRun& run, const std::string& host_ip, const Clock& clock,
+                         const std::string& host_ipv6 = {});
 
 }  // namespace weft::runtime

@@ -145,7 +145,7 @@ void set_conditions(kube::Object& object, const PodRun& run, std::string_view ph
 }  // namespace
 
 kube::Object with_status(const kube::Object& object, const PodRun& run, const std::string& host_ip,
-                         const Clock& clock) {
+                         const Clock& clock, const std::string& host_ipv6) {
     kube::Object next = object;
     const std::string_view phase = phase_of(run);
     next.set({"status", "phase"}, phase);
@@ -154,7 +154,9 @@ kube::Object with_status(const kube::Object& object, const PodRun& run, const st
     if (!run.phase_reason.empty()) next.set({"status", "reason"}, run.phase_reason);
     if (!host_ip.empty()) {
         next.set({"status", "hostIP"}, host_ip);
-        next.set({"status", "hostIPs"}, json::Array{json::Object{{"ip", host_ip}}});
+        json::Array host_ips{json::Object{{"ip", host_ip}}};
+        if (!host_ipv6.empty()) host_ips.push_back(json::Object{{"ip", host_ipv6}});
+        next.set({"status", "hostIPs"}, std::move(host_ips));
     }
     if (!run.record.ips.empty()) {
         json::Array ips;

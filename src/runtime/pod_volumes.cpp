@@ -5,13 +5,28 @@
 namespace weft::runtime {
 
 static constexpr Duration mount_retry = std::chrono::seconds(10);
+static constexpr Duration account_retry = std::chrono::milliseconds(500);  // a new namespace's account is being made
+
+// The user's volumes, and the one with the account's token.
+Result<std::vector<VolumePlan>> Pods::plan_all(PodRun& run) {
+    References references = world_.references(run.record.key.ns, run.record.ips);
+    if (!world_.request_token) return plan_volumes(*run.object, references);
+    references.token = [&](const std::string& audience, int64_t lifetime_s) {
+        return current_token(run.account, *run.object, {audience, lifetime_s}, world_.request_token,
+                             world_.brain.clock().now());
+    };
+    std::vector<VolumePlan> plans = TRY(plan_volumes(*run.object, references));
+    if (!run.account.automount) run.account.automount = TRY(automounts(*run.object, world_.client));
+    if (*run.account.automount) plans.push_back(TRY(plan_account_volume(*run.object, references)));
+    return plans;
+}
 
 // Before the first container starts, and each time that something changes: a pod's volumes as its spec, ConfigMaps and
 // Secrets say now. One that was there stays as it is when what it shows is gone. False: the containers have to wait.
 bool Pods::settle_volumes(PodRun& run, Due& due) {
-    if (run.object->array({"spec", "volumes"}).empty()) return run.volumes_made = true;
-    const References references = world_.references(run.record.key.ns, run.record.ips);
-    Result<std::vector<VolumePlan>> plans = plan_volumes(*run.object, references);
+    if (run.object->array({"spec", "volumes"}).empty() && !world_.request_token) return run.volumes_made = true;
+    Result<std::vector<VolumePlan>> plans = plan_all(run);
+    if (const auto when = renewal(run.account)) due = sooner(due, *when);
     Status put = plans ? Status{} : fail(plans.error());
     for (size_t i = 0; put && i < plans->size(); i++) {
         const VolumePlan& plan = (*plans)[i];
@@ -25,7 +40,8 @@ bool Pods::settle_volumes(PodRun& run, Due& due) {
         run.volume_error.clear();
         return run.volumes_made = true;
     }
-    due = sooner(due, world_.brain.clock().now() + mount_retry);
+    const bool may_come_soon = put.error().code == Code::not_found && !run.volumes_made;
+    due = sooner(due, world_.brain.clock().now() + (may_come_soon ? account_retry : mount_retry));
     if (run.volume_error != put.error().message) {
         run.volume_error = put.error().message;
         world_.events.warning(*run.object, "FailedMount", run.volume_error);

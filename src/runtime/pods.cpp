@@ -181,7 +181,7 @@ Pods::Due Pods::make(PodRun& run) {
     world_.makers.submit([this, key = run.record.key, uid = run.record.uid, object = run.object, vpc] {
         const Result<Record> result = world_.sandboxes.make(key, uid, [&](const std::vector<std::string>& ips) {
             const DnsInputs dns{vpc.cluster_dns, vpc.dns_namespace, read_file("/etc/resolv.conf").value_or("")};
-            return PodFiles{resolv_conf(*object, dns), hosts_file(*object, ips.front(), vpc.dns_namespace),
+            return PodFiles{resolv_conf(*object, dns), hosts_file(*object, ips, vpc.dns_namespace),
                             pod_hostname(*object)};
         });
         world_.brain.post([this, uid, result] { made(uid, result); });
@@ -332,7 +332,7 @@ Status Pods::write_status(PodRun& run) {
     if (run.object_gone) return {};
     if (run.stage == Stage::over && !run.stopping && terminal(run.object->string({"status", "phase"}))) return {};
     for (int tries = 0;; tries++) {
-        const kube::Object next = with_status(*run.object, run, world_.host_ip, world_.brain.clock());
+        const kube::Object next = with_status(*run.object, run, world_.host_ip, world_.brain.clock(), world_.host_ipv6);
         if (next == *run.object) return {};
         Result<kube::Object> stored = world_.client.update_status(kube::pods, next);
         // Someone else (the controller writes annotations) was faster: look once more and write on top.

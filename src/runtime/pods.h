@@ -60,6 +60,7 @@ private:
     void replace_shim(PodRun& run);
     Due step_up(PodRun& run);
     bool settle_volumes(PodRun& run, Due& due);  // pod_volumes.cpp
+    Result<std::vector<VolumePlan>> plan_all(PodRun& run);
     Due stop_containers(PodRun& run);
     Due unmake(PodRun& run);
     void unmade(const std::string& uid, const Status& result);

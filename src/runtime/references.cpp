@@ -89,7 +89,9 @@ Result<std::string> field_reference(const kube::Object& pod, std::string_view pa
                                     bool whole_maps) {
     if (path == "status.podIP") return references.pod_ips.empty() ? "" : references.pod_ips.front();
     if (path == "status.podIPs") return joined(references.pod_ips);
-    if (path == "status.hostIP" || path == "status.hostIPs") return references.host_ip;
+    if (path == "status.hostIP") return references.host_ip;
+    if (path == "status.hostIPs")
+        return references.host_ipv6.empty() ? references.host_ip : joined({references.host_ip, references.host_ipv6});
     if (path == "metadata.name") return std::string(pod.name());
     if (path == "metadata.namespace") return std::string(pod.ns());
     if (path == "metadata.uid") return std::string(pod.uid());

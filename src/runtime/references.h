@@ -16,6 +16,9 @@ struct References {
     std::function<kube::ObjectPtr(std::string_view name)> config_map, secret;  // in the pod's namespace
     std::string host_ip;
     std::vector<std::string> pod_ips;
+    std::string host_ipv6{};
+    // A token of the pod's ServiceAccount; empty where none are given.
+    std::function<Result<std::string>(const std::string& audience, int64_t lifetime_s)> token{};
 };
 
 // An entry of a ConfigMap (data, binaryData) or Secret as bytes; nullopt when the key is absent.

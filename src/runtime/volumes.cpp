@@ -70,6 +70,14 @@ Status add_downward(const kube::Object& pod, const Source& source, const Referen
     return {};
 }
 
+Status add_token(const json::Value& source, unsigned mode, const References& references, Files& files) {
+    const std::string path(json::find_string(source, {"path"}));
+    TRY(check_inside(path, "serviceAccountToken.path"));
+    const std::string audience(json::find_string(source, {"audience"}));
+    files[path] = {TRY(references.token(audience, json::find_int(source, {"expirationSeconds"}, 3600))), mode};
+    return {};
+}
+
 Status add_projected(const kube::Object& pod, const json::Value& projected, const References& references,
                      Files& files) {
     const unsigned mode = mode_of(projected, "defaultMode", 0644);
@@ -82,8 +90,12 @@ Status add_projected(const kube::Object& pod, const json::Value& projected, cons
             TRY(add_object({*body, mode}, true, json::find_string(*body, {"name"}), references, files));
         else if (const json::Value* body = json::find(source, {"downwardAPI"}))
             TRY(add_downward(pod, {*body, mode}, references, files));
+        else if (const json::Value* body = json::find(source, {"serviceAccountToken"}); body && references.token)
+            TRY(add_token(*body, mode, references, files));
         else
-            return fail(Code::invalid, "projected: process pods offer the sources configMap, secret and downwardAPI");
+            return fail(Code::invalid,
+                        "projected: process pods offer the sources configMap, secret, downwardAPI and "
+                        "serviceAccountToken");
     }
     return {};
 }

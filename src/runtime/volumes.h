@@ -1,7 +1,7 @@
 // Volumes: what a pod's volumes hold, and where its containers see them. Pure; volume_files.h puts it on disk.
 //
-// Offered: configMap, secret, downwardAPI, projected (of these), emptyDir. Others are refused by name, and so is a
-// projected serviceAccountToken. Errors name the volume or the mount. Source: spec/kubernetes.md §11.
+// Offered: configMap, secret, downwardAPI, projected (of these, and serviceAccountToken), emptyDir. Others are refused
+// by name. Errors name the volume or the mount. Source: spec/kubernetes.md §11.
 #pragma once
 #include "protocol/runtime.h"
 #include "runtime/references.h"

@@ -83,7 +83,7 @@ TEST(Volumes, WhatIsMissingOutsideOrNotOfferedIsNamed) {
         {"{name: v, configMap: {name: cm, items: [{key: a, path: ../a}]}}", "must not contain '..'"},
         {"{name: v, persistentVolumeClaim: {claimName: c}}", "not persistentVolumeClaim"},
         {"{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}",
-         "sources configMap, secret and downwardAPI"},
+         "sources configMap, secret, downwardAPI and serviceAccountToken"},
     };
 
     for (const auto& row : rows) {

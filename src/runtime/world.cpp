@@ -35,7 +35,7 @@ References World::references(const std::string& ns, const std::vector<std::strin
     const auto from = [ns](const kube::Cache& cache) {
         return [ns, &cache](std::string_view name) { return cache.get(kube::ObjectKey{ns, std::string(name)}); };
     };
-    return {from(config_maps), from(secrets), host_ip, pod_ips};
+    return {from(config_maps), from(secrets), host_ip, pod_ips, host_ipv6};
 }
 
 std::vector<kube::ObjectPtr> World::services_in(std::string_view ns) const {

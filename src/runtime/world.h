@@ -2,6 +2,7 @@
 // all. Threads: the brain's, but for the members that say otherwise themselves.
 #pragma once
 #include "kube/brain.h"
+#include "runtime/account.h"
 #include "runtime/hands.h"
 #include "runtime/images.h"
 #include "runtime/pod_files.h"
@@ -27,6 +28,8 @@ struct World {
     const kube::Cache& namespaces;
     const kube::Cache& vpcs;
     std::string host_ip;
+    std::string host_ipv6;  // "" = the node has none
+    RequestToken request_token{};  // empty: pods get no tokens
 
     // The VPC of a namespace as its pods see it.
     struct VpcView {

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "kernel/cgroup.h"
 #include "kube/client.h"
+#include "standalone/api_ports.h"
 
 namespace weft::standalone {
 
@@ -107,6 +108,9 @@ Status supervise(const SupervisorOptions& options, std::stop_token stop) {
         }
         children.push_back(std::move(child));
     }
+    std::vector<std::string> node_names;
+    for (const NodeSpec& node : options.nodes) node_names.push_back(node.name);
+    ApiPorts api_ports(options.instance, std::move(node_names));
     while (!stop.stop_requested()) {
         std::vector<pollfd> waits;
         for (Child& child : children) {
@@ -116,6 +120,8 @@ Status supervise(const SupervisorOptions& options, std::stop_token stop) {
         (void)::poll(waits.data(), nfds_t(waits.size()), poll_ms);
         for (size_t i = 0; i < children.size(); i++)
             if (children[i].process && (waits[i].revents & POLLIN) != 0) note_end(children[i], clock.now());
+        for (const Child& child : children)
+            if (child.spec.name == "apiserver") api_ports.tend(child.process ? child.process->pid() : 0, clock.now());
     }
     return {};
 }

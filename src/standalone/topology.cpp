@@ -26,6 +26,19 @@ static const net::Address client_addresses[] = {net::Address::v4(198, 51, 100, 7
 
 net::Address underlay_address(const NodeSpec& node) { return net::Address::v4(198, 18, 1, uint8_t(node.number)); }
 
+// The street's IPv6 side: plain addresses beside the IPv4 ones; tunnels stay IPv4.
+static net::Address ipv6(std::string_view text) { return MUST(net::Address::parse(text)); }
+
+static constexpr std::string_view ipv6_internet = "fd00:198:18::1";
+static constexpr std::string_view ipv6_clients[] = {"2001:db8:51::7", "2001:db8:2::7"};
+static constexpr std::string_view ipv6_public_block = "2001:db8:113::/64";
+
+net::Address ipv6_underlay_address(const NodeSpec& node) { return ipv6("fd00:198:18::1:0").plus(node.number); }
+
+static kernel::InterfaceAddress ipv6_interface(int link, const net::Address& address, unsigned length) {
+    return {.link = link, .address = address, .length = length, .no_dad = true};
+}
+
 // A port of the bridge and its uplink end; port names are numbered because link names are short.
 static Status connect(Netlink& fabric_netlink, int bridge, const std::string& port, const Netns& end) {
     Netlink end_netlink = TRY(Netlink::open(end));
@@ -54,6 +67,12 @@ static Status configure_internet(const Netns& netns) {
         TRY(kernel::put_address(netlink, {.link = lo, .address = client, .length = 32}));
     TRY(kernel::set_sysctl(netns, "net/ipv4/conf/all/rp_filter", "0"));
     TRY(kernel::set_sysctl(netns, "net/ipv4/conf/eth0/rp_filter", "0"));
+    TRY(kernel::put_address(netlink, ipv6_interface(uplink, ipv6(ipv6_internet), 64)));
+    for (const std::string_view client : ipv6_clients)
+        TRY(kernel::put_address(netlink, ipv6_interface(lo, ipv6(client), 128)));
+    TRY(kernel::put_route(netlink, {.destination = MUST(net::Prefix::parse(ipv6_public_block)),
+                                    .source = ipv6(ipv6_clients[0]),
+                                    .link = uplink}));
     return kernel::put_route(netlink, {.destination = MUST(net::Prefix::parse("203.0.113.0/24")),
                                        .source = client_addresses[0],
                                        .link = uplink,
@@ -67,6 +86,9 @@ static Status configure_node(const Netns& netns, const NodeSpec& node) {
     TRY(kernel::put_address(netlink, {.link = uplink, .address = underlay_address(node), .length = 16}));
     TRY(kernel::set_sysctl(netns, "net/ipv4/conf/all/rp_filter", "0"));
     TRY(kernel::set_sysctl(netns, "net/ipv4/conf/eth0/rp_filter", "0"));
+    TRY(kernel::put_address(netlink, ipv6_interface(uplink, ipv6_underlay_address(node), 64)));
+    TRY(kernel::put_route(
+        netlink, {.destination = kernel::default_v6(), .gateway = ipv6(ipv6_internet), .link = uplink}));
     return kernel::put_route(netlink,
                              {.destination = kernel::default_v4(), .gateway = internet_address(), .link = uplink});
 }

@@ -6,8 +6,9 @@
 //   weft-I-node-1 ---eth0---/                                   198.18.1.1/16, default route 198.18.0.1
 //   weft-I-node-2 ---eth0---/                                   198.18.1.2/16 ...
 //
-// 203.0.113.0/24 is on-link for `internet`: a node wins a public address by answering ARP. Source: design of the standalone
-// world, docs/design/standalone.md. Limits: nodes_max.
+// The same in IPv6: fd00:198:18::1/64, clients 2001:db8:51::7 and 2001:db8:2::7; nodes fd00:198:18::1:1/64 and so on.
+// 203.0.113.0/24 and 2001:db8:113::/64 are on-link for `internet`: a node wins a public address by answering ARP and ND.
+// Source: docs/design/standalone.md. Limits: nodes_max.
 #pragma once
 #include <string>
 #include <vector>
@@ -27,6 +28,7 @@ struct NodeSpec {
 };
 
 net::Address underlay_address(const NodeSpec& node);
+net::Address ipv6_underlay_address(const NodeSpec& node);
 
 Status build_topology(const Instance& instance, const std::vector<NodeSpec>& nodes);
 // Every namespace whose name carries the instance, pods' and service endpoints' too.

@@ -4,8 +4,6 @@
 
 namespace weft::store {
 
-static constexpr int busy_timeout_ms = 5000;
-
 std::unexpected<Error> sqlite_fail(sqlite3* handle, std::string_view doing) {
     return fail(Code::io, fmt::format("{}: {}", doing, sqlite3_errmsg(handle)));
 }
@@ -31,7 +29,8 @@ Result<bool> Statement::step() {
 }
 
 Status Statement::run() {
-    while (TRY(step())) {}
+    while (TRY(step())) {
+    }
     reset();
     return {};
 }
@@ -57,6 +56,7 @@ Result<Database> Database::open(const std::string& path, Use use, const std::str
     sqlite3_busy_timeout(handle, busy_timeout_ms);
     TRY_IN("open " + path,
            database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
+                            "PRAGMA journal_size_limit=33554432;"
                             "PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY;"));
     if (use == Use::read) TRY(database.execute("PRAGMA query_only=1;"));
     return database;

@@ -13,9 +13,12 @@
 
 namespace weft::store {
 
+inline constexpr int busy_timeout_ms = 5000;
+
 class Statement {
 public:
     Statement() = default;
+
     Statement(Statement&& other) noexcept : statement_(std::exchange(other.statement_, nullptr)) {}
 
     Statement& operator=(Statement&& other) noexcept {
@@ -33,11 +36,14 @@ public:
     void reset();
 
     int64_t integer(int column) const { return sqlite3_column_int64(statement_, column); }
+
     bool is_null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+
     std::string bytes(int column) const;
 
 private:
     friend class Database;
+
     explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
 
     sqlite3_stmt* statement_ = nullptr;
@@ -52,6 +58,7 @@ public:
 
     Result<Statement> prepare(std::string_view sql);
     Status execute(const char* sql);
+
     sqlite3* get() const { return handle_.get(); }
 
 private:

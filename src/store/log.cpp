@@ -36,8 +36,8 @@ public:
           readers_(options_.path, options_.vfs) {}
 
     Status start(Database database, Seen seen) {
-        writer_ =
-            TRY(Writer::start(std::move(database), std::move(seen), cluster_id_, broadcast_.published(), broadcast_));
+        writer_ = TRY(Writer::start(std::move(database), std::move(seen), cluster_id_, broadcast_.published(),
+                                    broadcast_, [this] { want_checkpoint(); }));
         marks_.push_back({clock_.now(), broadcast_.published()});
         if (options_.background) {
             maintenance_ = std::jthread([this](std::stop_token stop) { maintain_until(stop); });
@@ -46,10 +46,12 @@ public:
         return {};
     }
 
-    Result<Revision> write(Write write) override { return writer_->run(std::move(write), Writer::Mode::keep); }
+    Result<Revision> write(Write write, MonotonicTime until) override {
+        return writer_->run(std::move(write), Writer::Mode::keep, until);
+    }
 
-    Status dry_run(Write write) override {
-        TRY(writer_->run(std::move(write), Writer::Mode::roll_back));
+    Status dry_run(Write write, MonotonicTime until) override {
+        TRY(writer_->run(std::move(write), Writer::Mode::roll_back, until));
         return {};
     }
 
@@ -70,9 +72,13 @@ public:
     Result<std::unique_ptr<Watch>> watch(std::string_view prefix, Revision after) override;
 
     Revision revision() const override { return broadcast_.published(); }
+
     Revision compacted() const override { return compacted_; }
+
     bool wait_for(Revision revision, MonotonicTime until) override { return broadcast_.wait_for(revision, until); }
+
     std::string cluster_id() const override { return cluster_id_; }
+
     bool writable() const override { return writer_->writable(); }
 
     Counters counters() const override {
@@ -95,6 +101,7 @@ private:
     }
 
     void maintain_until(std::stop_token stop);
+    void want_checkpoint();
 
     const Options options_;
     const Clock& clock_;
@@ -102,16 +109,18 @@ private:
     std::atomic<Revision> compacted_;
     Broadcast broadcast_;
     ReaderPool readers_;
-    std::unique_ptr<Writer> writer_;
 
     struct Mark {
         MonotonicTime when;
         Revision revision;
     };
+
     std::mutex upkeep_mutex_;
     std::deque<Mark> marks_;  // which revision was the newest, when
     std::mutex sleep_mutex_;
     std::condition_variable_any sleep_;
+    bool checkpoint_wanted_ = false;
+    std::unique_ptr<Writer> writer_;  // asks for checkpoints until it ends
     std::jthread maintenance_;
 };
 
@@ -200,15 +209,30 @@ Status SqliteLog::maintain() {
     return reader->checkpoint();
 }
 
+void SqliteLog::want_checkpoint() {
+    const std::lock_guard lock(sleep_mutex_);
+    checkpoint_wanted_ = true;
+    sleep_.notify_all();
+}
+
 void SqliteLog::maintain_until(std::stop_token stop) {
+    MonotonicTime due = system_clock().now() + maintenance_period;
     while (!stop.stop_requested()) {
+        bool wanted = false;
         {
             std::unique_lock lock(sleep_mutex_);
-            sleep_.wait_for(lock, stop, maintenance_period, [] { return false; });
+            sleep_.wait_until(lock, stop, due, [&] { return checkpoint_wanted_; });
+            wanted = std::exchange(checkpoint_wanted_, false);
         }
         if (stop.stop_requested()) return;
-        if (const Status done = maintain(); !done)
-            log::warning("store upkeep failed", {{"error", done.error().message}});
+        Status done;
+        if (system_clock().now() >= due) {
+            due = system_clock().now() + maintenance_period;
+            done = maintain();
+        } else if (wanted) {
+            if (auto reader = readers_.borrow()) done = (*reader)->checkpoint();
+        }
+        if (!done) log::warning("store upkeep failed", {{"error", done.error().message}});
     }
 }
 

@@ -6,9 +6,10 @@
 // against the transaction's own view; all that wait together are one SQLite transaction and cost one fsync. write()
 // returns when that is durable. A closure that fails leaves nothing behind, the others of its batch stand.
 //
-// Errors: already_exists / not_found / conflict from preconditions; gone when a revision was compacted or a watcher was
-// too slow; io when the disk refuses (reads and running watches go on; the next write tries again). Threads: any.
-// Source: spec/kubernetes.md API-45..60, API-132, API-133; store/schema.cpp is the file format.
+// Errors: already_exists / not_found / conflict from preconditions; timeout when a write's time is over; gone when a
+// revision was compacted or a watcher was too slow; io when the disk refuses (reads and running watches go on; the next
+// write tries again). Threads: any. Source: spec/kubernetes.md API-45..60, API-132, API-133; store/schema.cpp is the
+// file format.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -30,6 +31,9 @@ using Revision = int64_t;  // > 0; 0 is "none" or "latest", as said
 inline constexpr size_t watch_buffer_events_max = 8192;  // a watcher further behind is dropped
 inline constexpr size_t write_batch_max = 512;           // writes that share one fsync
 inline constexpr size_t write_queue_max = 4096;          // waiting writes; more: unavailable
+inline constexpr int wal_pages_copied = 1024;            // 4 MiB in the WAL: upkeep copies them into the database
+inline constexpr int wal_pages_max = 4096;               // 16 MiB: the writer itself begins the WAL anew
+inline constexpr MonotonicTime never = MonotonicTime::max();
 inline constexpr auto history_age_min = std::chrono::minutes(5);
 inline constexpr Revision history_revisions_max = 100'000;
 
@@ -52,6 +56,7 @@ public:
     // Batches that failed to commit so far: a change tells the keeper of an index that what it was told did not happen.
     virtual uint64_t failed_batches() const = 0;
 };
+
 using Write = std::function<Status(Transaction&)>;
 
 struct RangeOptions {
@@ -77,6 +82,7 @@ struct Event {
     std::string previous_value;  // empty when created
     Revision previous_revision = 0;
 };
+
 using EventPtr = std::shared_ptr<const Event>;
 
 // One listener's stream. Threads: one; destroy to unsubscribe.
@@ -88,6 +94,7 @@ public:
         std::vector<EventPtr> events;  // may be empty when the time is over
         Revision progress = 0;         // everything up to here has been delivered
     };
+
     // Waits for events until `until` or `stop`. gone: this listener was too slow and is closed.
     virtual Result<Batch> next(MonotonicTime until, std::stop_token stop) = 0;
 };
@@ -108,10 +115,11 @@ public:
     virtual ~Log() = default;
 
     // Runs `write` on the writer thread; durable when it returns. The revision is the last one it was given (or the
-    // current one when it changed nothing).
-    virtual Result<Revision> write(Write write) = 0;
+    // current one when it changed nothing). timeout after `until`: `write` did not run and will not, or, as the message
+    // says then, its commit still waits for the disk.
+    virtual Result<Revision> write(Write write, MonotonicTime until = never) = 0;
     // The same view and checks, but everything is rolled back and no revision is used.
-    virtual Status dry_run(Write write) = 0;
+    virtual Status dry_run(Write write, MonotonicTime until = never) = 0;
 
     virtual Result<std::optional<Entry>> get(std::string_view key, Revision revision = 0) = 0;
     virtual Result<RangeResult> range(std::string_view prefix, const RangeOptions& options = {}) = 0;
@@ -130,6 +138,7 @@ public:
     struct Counters {
         uint64_t batches = 0, writes = 0, watchers_dropped = 0;
     };
+
     virtual Counters counters() const = 0;
 };
 

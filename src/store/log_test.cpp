@@ -1,9 +1,11 @@
 #include "store/log.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <future>
 #include <thread>
 
 #include "base/fd.h"
@@ -257,6 +259,59 @@ TEST_F(LogTest, waiting_for_a_revision_ends_when_it_comes_or_the_time_is_over) {
     EXPECT_FALSE(log_->wait_for(next, system_clock().now() + std::chrono::milliseconds(10)));
     std::jthread writer([&] { ASSERT_TRUE(put("a", "1")); });
     EXPECT_TRUE(log_->wait_for(next, system_clock().now() + std::chrono::seconds(10)));
+}
+
+// Holds the writer thread inside a write until it goes.
+class Plug {
+public:
+    explicit Plug(Log& log)
+        : thread_([this, &log] {
+              (void)log.write([this](Transaction&) -> Status {
+                  inside_.set_value();
+                  go_.get_future().wait();
+                  return {};
+              });
+          }) {
+        inside_.get_future().wait();
+    }
+
+    ~Plug() { go_.set_value(); }
+
+private:
+    std::promise<void> inside_, go_;
+    std::jthread thread_;
+};
+
+TEST_F(LogTest, a_write_whose_time_is_over_before_its_turn_is_not_made_API_75) {
+    const auto late = [&](MonotonicTime until) {
+        return log_->write(
+            [&](Transaction& transaction) -> Status {
+                TRY(transaction.put("late", "1", {}));
+                return {};
+            },
+            until);
+    };
+    {
+        const Plug plug(*log_);
+        EXPECT_EQ(late(system_clock().now() + std::chrono::milliseconds(10)).error().code, Code::timeout);
+    }
+    ASSERT_TRUE(put("after", "1"));
+    EXPECT_FALSE(*log_->get("late"));
+    EXPECT_TRUE(late(system_clock().now() + std::chrono::seconds(30)));
+}
+
+TEST_F(LogTest, the_wal_stays_short_however_much_is_written) {
+    const std::string value(4096, 'x');
+    for (int batch = 0; batch < 60; batch++) {
+        ASSERT_TRUE(log_->write([&](Transaction& transaction) -> Status {
+            for (int i = 0; i < 256; i++) TRY(transaction.put(fmt::format("w/{}", i), value, {}));
+            return {};
+        }));
+    }
+    struct stat wal = {};
+    ASSERT_EQ(stat((path() + "-wal").c_str(), &wal), 0);
+    printf("WAL: %ld KiB after %d KiB of values\n", long(wal.st_size / 1024), 60 * 256 * 4);
+    EXPECT_LE(wal.st_size, 2 * int64_t(wal_pages_max) * 4096);
 }
 
 TEST_F(LogTest, many_writers_share_batches_and_all_land) {

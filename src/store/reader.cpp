@@ -111,8 +111,9 @@ Result<std::vector<EventPtr>> Reader::history(std::string_view prefix, Revision 
 
 Status Reader::checkpoint() {
     // A passive checkpoint never waits: frames that a reader still needs stay for the next time.
-    if (sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr) != SQLITE_OK)
-        return sqlite_fail(database_.get(), "checkpoint");
+    const int code = sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    const bool is_done_elsewhere = (code & 0xff) == SQLITE_BUSY;  // the writer is at it
+    if (code != SQLITE_OK && !is_done_elsewhere) return sqlite_fail(database_.get(), "checkpoint");
     return {};
 }
 

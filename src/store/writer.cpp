@@ -8,11 +8,17 @@
 
 namespace weft::store {
 
+static constexpr int wal_busy_timeout_ms = 50;  // for readers to let go of the WAL
+static constexpr int wal_pages_retry = 512;     // after they did not
+
+// Until `ran` the write may look at its caller's variables, so the caller has to stay; afterwards only ours.
 struct Writer::Pending {
+    enum class Phase : uint8_t { waiting, running, ran, done, given_up };
     Write write;
     std::function<Status(Database&)> raw;
     Mode mode = Mode::keep;
-    bool done = false;
+    Phase phase = Phase::waiting;  // under mutex_
+    bool overdue = false;          // under mutex_: its caller waits for `ran`
     Status status;
     Revision revision = 0;
     bool changed = false;
@@ -126,49 +132,71 @@ private:
     const uint64_t failed_batches_;
 };
 
-Writer::Writer(Database database, Seen seen, std::string cluster_id, Revision newest, Broadcast& broadcast)
+Writer::Writer(Database database, Seen seen, std::string cluster_id, Revision newest, Broadcast& broadcast,
+               std::function<void()> wal_is_long)
     : database_(std::move(database)),
       seen_(std::move(seen)),
       cluster_id_(std::move(cluster_id)),
       newest_(newest),
-      broadcast_(broadcast) {}
+      broadcast_(broadcast),
+      wal_is_long_(std::move(wal_is_long)) {}
 
 Writer::~Writer() = default;
 
 Result<std::unique_ptr<Writer>> Writer::start(Database database, Seen seen, std::string cluster_id, Revision newest,
-                                              Broadcast& broadcast) {
-    std::unique_ptr<Writer> writer(
-        new Writer(std::move(database), std::move(seen), std::move(cluster_id), newest, broadcast));
+                                              Broadcast& broadcast, std::function<void()> wal_is_long) {
+    std::unique_ptr<Writer> writer(new Writer(std::move(database), std::move(seen), std::move(cluster_id), newest,
+                                              broadcast, std::move(wal_is_long)));
     writer->statements_ = TRY(Statements::prepare(writer->database_));
+    sqlite3_wal_hook(
+        writer->database_.get(),
+        [](void* self, sqlite3*, const char*, int pages) {
+            static_cast<Writer*>(self)->wal_pages_ = pages;
+            return SQLITE_OK;
+        },
+        writer.get());
     (void)writer->seen_.write({writer->cluster_id_, newest});
     writer->thread_ = std::jthread([raw = writer.get()](std::stop_token stop) { raw->loop(stop); });
     pthread_setname_np(writer->thread_.native_handle(), "store-writer");
     return writer;
 }
 
-Result<Revision> Writer::run(Write write, Mode mode) {
-    Pending pending{.write = std::move(write), .mode = mode};
-    TRY(submit(pending));
-    return pending.revision;
+Result<Revision> Writer::run(Write write, Mode mode, MonotonicTime until) {
+    const auto pending = std::make_shared<Pending>(Pending{.write = std::move(write), .mode = mode});
+    TRY(submit(pending, until));
+    return pending->revision;
 }
 
 Status Writer::run_raw(std::function<Status(Database&)> work) {
-    Pending pending{.raw = std::move(work)};
-    return submit(pending);
+    return submit(std::make_shared<Pending>(Pending{.raw = std::move(work)}), never);
 }
 
-Status Writer::submit(Pending& pending) {
+Status Writer::submit(const PendingPtr& pending, MonotonicTime until) {
+    using Phase = Pending::Phase;
     std::unique_lock lock(mutex_);
     if (stopping_) return fail(Code::unavailable, "the store is closing");
     if (queue_.size() >= write_queue_max) return fail(Code::unavailable, "too many writes are waiting");
-    queue_.push_back(&pending);
+    queue_.push_back(pending);
     arrived_.notify_one();
-    finished_.wait(lock, [&] { return pending.done; });
-    return std::move(pending.status);
+    const auto done = [&] { return pending->phase == Phase::done; };
+    if (until == never) {
+        finished_.wait(lock, done);
+        return std::move(pending->status);
+    }
+    if (finished_.wait_until(lock, until, done)) return std::move(pending->status);
+    if (pending->phase == Phase::waiting) {
+        pending->phase = Phase::given_up;
+        std::erase(queue_, pending);
+        return fail(Code::timeout, "the write waited too long for its turn and was not made");
+    }
+    pending->overdue = true;
+    finished_.wait(lock, [&] { return pending->phase != Phase::running; });
+    if (done()) return std::move(pending->status);
+    return fail(Code::timeout, "the disk takes too long; the write may still be made");
 }
 
 void Writer::loop(std::stop_token stop) {
-    std::vector<Pending*> batch;
+    std::vector<PendingPtr> batch;
     while (true) {
         {
             std::unique_lock lock(mutex_);
@@ -182,21 +210,51 @@ void Writer::loop(std::stop_token stop) {
             queue_.erase(queue_.begin(), queue_.begin() + ptrdiff_t(count));
         }
         commit_batch(batch);
-        const std::lock_guard lock(mutex_);
-        for (Pending* pending : batch) pending->done = true;
-        finished_.notify_all();
+        {
+            const std::lock_guard lock(mutex_);
+            for (const PendingPtr& pending : batch) pending->phase = Pending::Phase::done;
+            finished_.notify_all();
+        }
+        batch.clear();
+        keep_wal_short();
     }
 }
 
-void Writer::commit_batch(std::vector<Pending*>& batch) {
+void Writer::keep_wal_short() {
+    if (wal_pages_ < wal_pages_copied) return;
+    if (wal_is_long_) wal_is_long_();
+    if (wal_pages_ < wal_pages_next_) return;
+    sqlite3* const handle = database_.get();
+    sqlite3_busy_timeout(handle, wal_busy_timeout_ms);
+    const int code = sqlite3_wal_checkpoint_v2(handle, nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+    sqlite3_busy_timeout(handle, busy_timeout_ms);
+    wal_pages_next_ = code == SQLITE_OK ? wal_pages_max : wal_pages_ + wal_pages_retry;
+    if (code == SQLITE_OK)
+        wal_pages_ = 0;
+    else if ((code & 0xff) != SQLITE_BUSY)
+        log::warning("the WAL could not be begun anew", {{"pages", wal_pages_}, {"error", sqlite3_errmsg(handle)}});
+}
+
+void Writer::commit_batch(std::vector<PendingPtr>& batch) {
+    using Phase = Pending::Phase;
     const Revision before = newest_;
     std::vector<EventPtr> events;
     bool raw = false;
     uint64_t writes = 0;
     Status all = database_.execute("BEGIN IMMEDIATE");
-    for (Pending* pending : batch) {
+    for (const PendingPtr& pending : batch) {
         if (!all) break;
+        {
+            const std::lock_guard lock(mutex_);
+            if (pending->phase == Phase::given_up) continue;
+            pending->phase = Phase::running;
+        }
         pending->status = run_in_savepoint(*pending, events);
+        {
+            const std::lock_guard lock(mutex_);
+            pending->phase = Phase::ran;
+            if (pending->overdue) finished_.notify_all();
+        }
         pending->revision = newest_;
         raw |= bool(pending->raw);
         writes += pending->changed;
@@ -210,7 +268,7 @@ void Writer::commit_batch(std::vector<Pending*>& batch) {
         if (sqlite3_get_autocommit(database_.get()) == 0) (void)database_.execute("ROLLBACK");
         newest_ = before;
         failed_batches_++;
-        for (Pending* pending : batch) pending->status = fail(all.error());
+        for (const PendingPtr& pending : batch) pending->status = fail(all.error());
         log::error("commit failed", {{"writes", batch.size()}, {"error", all.error().message}});
     } else if (!events.empty()) {
         (void)seen_.write({cluster_id_, newest_});

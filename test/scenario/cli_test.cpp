@@ -209,6 +209,93 @@ TEST(Drops, are_counted_by_reason_in_json_too) {
     EXPECT_TRUE(found) << json::serialize(list);
 }
 
+TEST(Output, is_the_same_for_every_verb_in_every_form) {
+    for (const std::string verb : {"status", "drops", "conntrack", "doctor", "version"}) {
+        const Output table = world->weft(verb), named = world->weft(verb + " -o table"), yaml = world->weft(verb + " -o yaml");
+        EXPECT_TRUE(table.ok() && named.ok() && yaml.ok() && world->weft(verb + " -o wide").ok()) << verb << table.text;
+        EXPECT_TRUE(json::parse_yaml(yaml.text)) << yaml.text;
+        EXPECT_FALSE(json::parse(table.text)) << "for people: " << table.text;
+        EXPECT_EQ(world->weft(verb + " -o xml").status, 2);
+    }
+    for (const std::string verb : {"up", "lab", "down", "status", "drops", "conntrack", "why", "doctor", "capture", "bundle",
+                                   "completion", "version", "apply", "get", "delete", "logs", "exec"}) {
+        const Output help = world->weft(verb + " --help");
+        EXPECT_NE(help.text.find("example"), std::string::npos) << verb << " --help shows no example: " << help.text;
+    }
+}
+
+TEST(Capture, shows_what_a_pod_sends_and_writes_what_tcpdump_reads) {
+    const std::string file = world->instance().run_dir() + "/test.pcap";
+    const std::string web = pod_ip_behind_web();
+    // The capture ends by itself once it has seen the handshake; the client asks until then.
+    const std::string asking = world->instance().run_dir() + "/test-asking";
+    const Output lines = run("touch " + asking + "; (while [ -e " + asking + " ]; do " + WEFT_BIN + "/weft exec --instance " +
+                                 world->instance().name() + " client -- curl -s --max-time 1 http://" + web +
+                                 ":8080/ >/dev/null; done) & timeout 30 " +
+                                 WEFT_BIN + "/weft capture --instance " + world->instance().name() +
+                                 " default/client tcp port 8080 host " + web + " -c 3; status=$?; timeout 30 " + WEFT_BIN +
+                                 "/weft capture --instance " + world->instance().name() + " client tcp port 8080 -c 3 -w " + file +
+                                 "; rm -f " + asking + "; wait; exit $status",
+                             90);
+    EXPECT_EQ(lines.status, 0) << lines.text;
+    EXPECT_NE(lines.text.find(" > " + web + ":8080 tcp"), std::string::npos) << lines.text;
+    const std::string bytes = MUST(read_file(file));
+    EXPECT_EQ(bytes.substr(0, 4), "\x4d\x3c\xb2\xa1");
+    EXPECT_GT(bytes.size(), 24u + 3 * (16u + 54u));
+}
+
+TEST(Capture, names_what_it_cannot_do) {
+    EXPECT_EQ(world->weft("capture nobody -c 1").status, 3);
+    const Output filter = world->weft("capture client tcpp");
+    EXPECT_EQ(filter.status, 2);
+    EXPECT_NE(filter.text.find("\"tcpp\" is none of"), std::string::npos) << filter.text;
+    const Output interface = world->weft("capture node-1 -i eth9 -c 1");
+    EXPECT_EQ(interface.status, 3);
+    EXPECT_NE(interface.text.find("there are: lo"), std::string::npos) << interface.text;
+}
+
+TEST(Bundle, has_everything_and_no_secret) {
+    ASSERT_TRUE(world
+                    ->apply("apiVersion: v1\nkind: Secret\nmetadata: {name: deep}\n"
+                            "stringData: {password: correct-horse-battery}\n")
+                    .ok());
+    const std::string file = world->instance().run_dir() + "/test.tar";
+    const Output made = world->weft("bundle " + file);
+    EXPECT_EQ(made.status, 0) << made.text;
+    const Output names = run("tar -tf " + file);
+    ASSERT_TRUE(names.ok()) << names.text;
+    for (const char* name : {"/status.json", "/version.json", "/doctor.json", "/drops.json", "/maps.json", "/conntrack.json",
+                             "/objects/pods.json", "/objects/secrets.json", "/networks/node-1.txt", "/logs/apiserver.log"})
+        EXPECT_NE(names.text.find(name), std::string::npos) << name << " is not in it: " << names.text;
+    const std::string bytes = MUST(read_file(file));
+    for (const std::string& secret : {std::string("correct-horse-battery"), base64_encode("correct-horse-battery"),
+                                     std::string(trim(MUST(read_file(world->instance().state_dir() + "/root.token"))))})
+        EXPECT_EQ(bytes.find(secret), std::string::npos) << "a secret is in it";
+    EXPECT_NE(bytes.find("(28 bytes)"), std::string::npos) << "its size is";
+    world->kubectl("delete secret deep");
+}
+
+TEST(Completion, is_a_script_that_bash_reads_and_that_knows_the_verbs) {
+    const std::string file = world->instance().run_dir() + "/test-completion";
+    ASSERT_TRUE(run(std::string(WEFT_BIN) + "/weft completion bash >" + file).ok());
+    const Output words = run("bash -c 'source " + file + "; COMP_WORDS=(weft ca); COMP_CWORD=1; _weft; echo ${COMPREPLY[@]}; "
+                             "COMP_WORDS=(weft status --inst); COMP_CWORD=2; _weft; echo ${COMPREPLY[@]}'");
+    EXPECT_EQ(words.text, "capture\n--instance\n");
+    EXPECT_EQ(world->weft("completion fish").status, 2);
+}
+
+// An interrupted verb ends: signals are for the processes of weft to hold back, not for what a person types.
+TEST(Verbs, end_by_an_interrupt) {
+    const Output followed = run("timeout -s INT 1 " + std::string(WEFT_BIN) + "/weft drops -f --instance " +
+                                    world->instance().name() + " >/dev/null",
+                                30);
+    EXPECT_EQ(followed.status, 124) << followed.text;
+    const Output inside = run("timeout -s INT 1 " + std::string(WEFT_BIN) + "/weft exec --instance " +
+                                  world->instance().name() + " node-1 -- sleep 20",
+                              15);
+    EXPECT_EQ(inside.status, 124) << inside.text;
+}
+
 // What each process really shows, against the document.
 TEST(Metrics, every_metric_of_every_process_is_in_the_document) {
     const std::string document = MUST(read_file(root() + "/docs/operate/metrics.md"));

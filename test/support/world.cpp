@@ -96,10 +96,10 @@ Output World::weft(const std::string& arguments, int timeout_s) const {
     return run(fmt::format("WEFT_INSTANCE={} {}/weft {}", instance_.name(), WEFT_BIN, arguments), timeout_s);
 }
 
-std::string World::up(const std::string& arguments, bool prove) {
+std::string World::up(const std::string& arguments, bool prove, const std::string& verb) {
     is_up_ = true;
     const std::string examples = prove ? " --examples " + root() + "/examples" : "";
-    const Output output = weft(fmt::format("up --instance {}{} {}", instance_.name(), examples, arguments), 180);
+    const Output output = weft(fmt::format("{} --instance {}{} {}", verb, instance_.name(), examples, arguments), 180);
     fmt::print("{}", output.text);
     return output.ok() ? "" : output.text + log_tails();
 }

@@ -40,7 +40,7 @@ public:
     const Instance& instance() const { return instance_; }
 
     // `weft up` with these arguments; "" or its whole output on failure. Applies and proves `examples` if given.
-    std::string up(const std::string& arguments = "", bool prove = true);
+    std::string up(const std::string& arguments = "", bool prove = true, const std::string& verb = "up");
     std::string down(bool purge = true);
 
     Output weft(const std::string& arguments, int timeout_s = 60) const;

@@ -11,11 +11,12 @@ namespace weft::test {
 inline World* world = nullptr;
 
 // `arguments` are more of `weft up`; without `prove` it starts with no example applied.
-inline int run_scenario(int argc, char** argv, const std::string& arguments = "", bool prove = true) {
+inline int run_scenario(int argc, char** argv, const std::string& arguments = "", bool prove = true,
+                        const std::string& verb = "up") {
     testing::InitGoogleTest(&argc, argv);
     World here;
     world = &here;
-    if (const std::string why = here.up(arguments, prove); !why.empty()) {
+    if (const std::string why = here.up(arguments, prove, verb); !why.empty()) {
         std::fprintf(stderr, "up failed: %s\n", why.c_str());
         return 1;
     }

@@ -1,4 +1,4 @@
-#include "alb/config.h"
+#include "ingress/config.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "base/strings.h"
 #include "cloud/annotations.h"
 
-namespace weft::alb {
+namespace weft::ingress {
 
 namespace {
 
@@ -33,6 +33,7 @@ struct Index {
     std::map<std::string, std::string, std::less<>> namespace_vpc;
     std::map<ObjectKey, ObjectPtr> services;
     std::map<ObjectKey, std::vector<ObjectPtr>> slices;  // by Service
+    std::map<ObjectKey, ObjectPtr> secrets;
 };
 
 Index index_objects(const Objects& objects) {
@@ -59,6 +60,7 @@ Index index_objects(const Objects& objects) {
     for (const auto& n : objects.namespaces)
         index.namespace_vpc.emplace(n->name(), n->annotation(cloud::vpc_annotation));
     for (const auto& s : objects.services) index.services.emplace(s->key(), s);
+    for (const auto& s : objects.secrets) index.secrets.emplace(s->key(), s);
     for (const auto& s : objects.endpoint_slices) {
         index.slices[{std::string(s->ns()), std::string(s->label(service_name_label))}].push_back(s);
     }
@@ -113,7 +115,8 @@ bool goes_before(const PathRule& a, const PathRule& b) {
 
 class Compiler {
 public:
-    explicit Compiler(const Objects& objects) : index_(index_objects(objects)) {
+    Compiler(const Objects& objects, Certificates& certificates)
+        : certificates_(certificates), index_(index_objects(objects)) {
         for (const auto& ingress : objects.ingresses) {
             if (is_ours(*ingress, index_)) ingresses_.push_back(ingress);
         }
@@ -125,7 +128,7 @@ public:
 
     AlbConfig compile() {
         for (const auto& ingress : ingresses_) add(ingress);
-        for (auto& [at, listener] : listeners_) out_.listeners.push_back(finished(listener));
+        for (auto& [at, listener] : listeners_) finish(listener);
         return std::move(out_);
     }
 
@@ -140,6 +143,10 @@ private:
         std::map<std::string, Host> hosts;
         uint32_t catch_all = no_group;          // of the oldest Ingress without rules
         uint32_t default_of_others = no_group;  // of the oldest Ingress with rules
+        bool has_tls = false;
+        io::ContextsByName certificates;
+        std::map<std::string, std::pair<ObjectKey, ObjectKey>> certificate_owners;  // host → Ingress, Secret
+        std::shared_ptr<io::TlsContext> default_certificate;
     };
 
     void add(const ObjectPtr& ingress) {
@@ -156,6 +163,41 @@ private:
         uint32_t& catch_all = rules.empty() ? listener.catch_all : listener.default_of_others;
         if (catch_all == no_group) catch_all = fallback;
         for (const auto& rule : rules) add_rule(ingress, rule, fallback, listener);
+        for (const auto& tls : ingress->array({"spec", "tls"})) add_tls(ingress, tls, listener);
+    }
+
+    // One entry of spec.tls. Without a usable Secret its hosts are served with the default certificate (ING-26).
+    void add_tls(const ObjectPtr& ingress, const json::Value& tls, Listener& listener) {
+        listener.has_tls = true;
+        const auto secret_name = json::find_string(tls, {"secretName"});
+        if (secret_name.empty()) return;
+        const ObjectKey key{std::string(ingress->ns()), std::string(secret_name)};
+        out_.secrets.insert(key);
+        const auto secret = index_.secrets.find(key);
+        if (secret == index_.secrets.end()) {
+            problem(ingress, "CertificateNotFound",
+                    fmt::format("spec.tls: there is no Secret {} of type kubernetes.io/tls", key.text()));
+            return;
+        }
+        const auto context = certificates_.of(*secret->second);
+        if (!context) {
+            problem(ingress, "CertificateInvalid",
+                    fmt::format("spec.tls: Secret {}: {}", key.text(), context.error().message));
+            return;
+        }
+        const auto hosts = json::find_strings(tls, {"hosts"});
+        if (hosts.empty() && !listener.default_certificate) listener.default_certificate = *context;
+        for (const std::string& named : hosts) {
+            const std::string host = to_lower(named);
+            const auto [owner, is_new] = listener.certificate_owners.try_emplace(host, ingress->key(), key);
+            if (is_new) {
+                listener.certificates.emplace(host, *context);
+            } else if (owner->second.second != key) {
+                problem(ingress, "CertificateConflict",
+                        fmt::format("spec.tls: host \"{}\" has its certificate from Ingress {}", host,
+                                    owner->second.first.text()));
+            }
+        }
     }
 
     void add_rule(const ObjectPtr& ingress, const json::Value& rule, uint32_t fallback, Listener& listener) {
@@ -185,6 +227,22 @@ private:
             auto& all = host.config.paths;
             all.insert(std::upper_bound(all.begin(), all.end(), compiled, goes_before), std::move(compiled));
         }
+    }
+
+    void finish(Listener& listener) {
+        ListenerConfig plain = finished(listener);
+        if (listener.has_tls) {
+            ListenerConfig secure = plain;
+            secure.at.port = https_port;
+            auto context = io::tls_by_name(listener.certificates, listener.default_certificate
+                                                                      ? listener.default_certificate
+                                                                      : certificates_.default_context());
+            if (context) {
+                secure.tls = std::move(*context);
+                out_.listeners.push_back(std::move(secure));
+            }
+        }
+        out_.listeners.push_back(std::move(plain));
     }
 
     static ListenerConfig finished(Listener& listener) {
@@ -260,6 +318,7 @@ private:
         out_.problems.push_back({ingress, std::move(reason), std::move(message)});
     }
 
+    Certificates& certificates_;
     Index index_;
     std::vector<ObjectPtr> ingresses_;  // ours, oldest first
     std::map<std::pair<uint32_t, io::SocketAddress>, Listener> listeners_;
@@ -269,6 +328,8 @@ private:
 
 }  // namespace
 
-AlbConfig compile(const Objects& objects) { return Compiler(objects).compile(); }
+AlbConfig compile(const Objects& objects, Certificates& certificates) {
+    return Compiler(objects, certificates).compile();
+}
 
-}  // namespace weft::alb
+}  // namespace weft::ingress

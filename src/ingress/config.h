@@ -1,21 +1,25 @@
 // Config: Ingresses and what they name, compiled to the one model the proxy routes by. Pure: objects in, values out.
 //
 // Every API becomes hosts, paths in precedence order and backend groups; nobody past this file sees JSON. What is wrong
-// with an Ingress becomes a Problem (an Event on it) and never hinders another one. A backend that cannot be reached is
-// a group without endpoints: 503 for its path. Source: spec/kubernetes.md §5.2 (ING-20..29), docs/design/objects.md.
+// with an Ingress becomes a Problem and never hinders another one: `weft alb` on each node serves what is left, the
+// controller, of which there is one, tells the Problems as Events. A backend that cannot be reached is
+// a group without endpoints: 503 for its path. As soon as one Ingress of a VPC has spec.tls, its address listens on 443
+// too, with the same routes; SNI chooses among the certificates. Source: spec/kubernetes.md §5.2 (ING-20..29), docs/design/objects.md.
 #pragma once
 #include <cstdint>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "ingress/certificates.h"
 #include "io/socket.h"
 #include "kube/object.h"
 
-namespace weft::alb {
+namespace weft::ingress {
 
 inline constexpr uint32_t no_group = UINT32_MAX;
 inline constexpr uint16_t http_port = 80;
+inline constexpr uint16_t https_port = 443;
 inline constexpr std::string_view service_name_label = "kubernetes.io/service-name";  // EndpointSlice
 
 struct BackendGroup {
@@ -49,7 +53,8 @@ struct ListenerConfig {
     uint32_t vni = 0;
     io::SocketAddress at;
     std::vector<HostConfig> hosts;
-    uint32_t fallback = no_group;  // no host matched
+    uint32_t fallback = no_group;         // no host matched
+    std::shared_ptr<io::TlsContext> tls;  // nullptr: plain HTTP
 
     bool operator==(const ListenerConfig&) const = default;
 };
@@ -65,12 +70,14 @@ struct AlbConfig {
     std::vector<BackendGroup> groups;  // PathRule::group points here
     std::vector<Problem> problems;
     std::set<kube::ObjectKey> services;  // those that matter: changes of others need no new config
+    std::set<kube::ObjectKey> secrets;   // same
 };
 
 struct Objects {
-    std::vector<kube::ObjectPtr> ingresses, ingress_classes, services, endpoint_slices, namespaces, vpcs;
+    std::vector<kube::ObjectPtr> ingresses, ingress_classes, services, endpoint_slices, namespaces, vpcs, secrets;
 };
 
-AlbConfig compile(const Objects& objects);
+// `certificates` is asked for each Secret's context; it outlives the call only.
+AlbConfig compile(const Objects& objects, Certificates& certificates);
 
-}  // namespace weft::alb
+}  // namespace weft::ingress

@@ -1,0 +1,115 @@
+/* Too big for the way: told to the sender at once, by ICMP "fragmentation needed" or ICMPv6 "packet too big" with the
+ * size that fits, in the packet's place, so that no path is a black hole.
+ *
+ * What may be cut (IPv4 without DF) goes on: the kernel cuts the outer packet and the other node's puts it together. Of
+ * a packet that the device is to cut into segments (GSO) the segments must fit. The answer comes from the address that
+ * was spoken to. Source: RFC 1191 §4, RFC 4443 §3.2.
+ */
+#ifndef WEFT_LIB_TOO_BIG_H
+#define WEFT_LIB_TOO_BIG_H
+
+#include "lib/packet.h"
+#include "lib/reject.h"
+
+#define ICMP_CODE_FRAGMENTATION_NEEDED 4
+#define ICMPV6_TOO_BIG 2
+#define IP_DONT_FRAGMENT 0x4000
+
+/* The largest IP packet on the wire that this becomes. */
+static __always_inline __u32 wire_bytes(struct __sk_buff *skb, const struct packet *p)
+{
+	if (!skb->gso_size)
+		return skb->len - L3_OFFSET;
+	__u8 l4_header = 2 << 4; /* in words of 4, in the upper half: UDP's 8 bytes */
+
+	if (p->protocol == IPPROTO_TCP)
+		bpf_skb_load_bytes(skb, p->l4_offset + 12, &l4_header, sizeof(l4_header));
+	return p->l4_offset - L3_OFFSET + (l4_header >> 4) * 4 + skb->gso_size;
+}
+
+static __always_inline bool may_be_cut(struct __sk_buff *skb, const struct packet *p)
+{
+	if (p->ethertype != ETH_P_IP)
+		return false;
+	const struct iphdr *ip = packet_bytes(skb, L3_OFFSET, sizeof(*ip));
+
+	return ip && !(ip->frag_off & bpf_htons(IP_DONT_FRAGMENT));
+}
+
+/* The sum of the refused packet's head as it will be. A checksum left to the device, once finished, makes its region sum
+ * up to the complement of what stands in the field now. */
+static __always_inline __u64 head_sum(struct __sk_buff *skb, const struct packet *p, bool partial, __u16 field)
+{
+	__be32 head[10];
+	__u64 sum;
+
+	if (p->ethertype == ETH_P_IP) {
+		bpf_skb_load_bytes(skb, L3_OFFSET, head, 20);
+		sum = bpf_csum_diff(NULL, 0, head, 20, 0);
+	} else {
+		bpf_skb_load_bytes(skb, L3_OFFSET, head, 40);
+		sum = bpf_csum_diff(NULL, 0, head, 40, 0);
+	}
+	if (partial)
+		return sum + (__u16)~field;
+	if (p->protocol == IPPROTO_TCP) {
+		bpf_skb_load_bytes(skb, p->l4_offset, head, 20);
+		return sum + csum_fold(bpf_csum_diff(NULL, 0, head, 20, 0));
+	}
+	bpf_skb_load_bytes(skb, p->l4_offset, head, 8);
+	return sum + csum_fold(bpf_csum_diff(NULL, 0, head, 8, 0));
+}
+
+/* Turns the packet into the answer; the frame's addresses are turned too. */
+DOOR(build_too_big)
+{
+	const bool v4 = p->ethertype == ETH_P_IP;
+	const bool tcp = p->protocol == IPPROTO_TCP;
+	const __u32 ip_bytes = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	/* No less than the kernel lets us cut: the checksum that the device is to finish stays. */
+	const __u32 inside = ip_bytes + (tcp ? sizeof(struct tcphdr) : sizeof(struct udphdr));
+	/* The last 16 bits of the 32-bit MTU in ICMPv6, and of the second word in ICMP: the same place. */
+	struct icmp_header icmp = {
+		.type = v4 ? ICMP_UNREACHABLE : ICMPV6_TOO_BIG,
+		.code = v4 ? ICMP_CODE_FRAGMENTATION_NEEDED : 0,
+		.sequence = bpf_htons(p->to_mtu),
+	};
+	__u16 field = 0;
+	bool partial = false;
+
+	if (p->l4_offset != L3_OFFSET + ip_bytes || p->fragment)
+		return -DROP_TOO_BIG;
+	if (tcp || p->protocol == IPPROTO_UDP) {
+		const __u32 at = p->l4_offset + (tcp ? TCP_CSUM_OFFSET : UDP_CSUM_OFFSET);
+
+		if (bpf_skb_load_bytes(skb, at, &field, sizeof(field)))
+			return -DROP_KERNEL;
+		partial = (tcp || field) && csum_is_partial(skb, at); /* of UDP, 0 means none */
+	}
+	if (bpf_skb_change_tail(skb, L3_OFFSET + inside, 0))
+		return -DROP_KERNEL;
+	__u64 sum = head_sum(skb, p, partial, field);
+
+	if (!v4)
+		sum += pseudo_sum(&p->is, IPPROTO_ICMPV6, sizeof(icmp) + inside);
+	icmp.checksum = ~csum_fold(sum + bpf_csum_diff(NULL, 0, (__be32 *)&icmp, sizeof(icmp), 0));
+	if (bpf_skb_adjust_room(skb, ip_bytes + sizeof(icmp), BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_NO_CSUM_RESET) ||
+	    store_answer_ip(skb, p, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, sizeof(icmp) + inside) ||
+	    bpf_skb_store_bytes(skb, L3_OFFSET + ip_bytes, &icmp, sizeof(icmp), BPF_F_RECOMPUTE_CSUM))
+		return -DROP_KERNEL;
+	return turn_frame(skb);
+}
+
+/* 0: it fits, or will be cut. Asked before anything of the packet is changed: the answer shows it as it came. */
+DOOR(fit)
+{
+	if (!p->to_node || wire_bytes(skb, p) <= p->to_mtu || may_be_cut(skb, p))
+		return 0;
+	if (p->is_icmp_error || p->hook == HOOK_TUNNEL_INGRESS)
+		return -DROP_TOO_BIG;
+	if (!build_too_big(skb, p))
+		turn_back(skb, p);
+	return -DROP_TOO_BIG;
+}
+
+#endif

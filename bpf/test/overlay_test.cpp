@@ -1,0 +1,262 @@
+// Two nodes: what crosses between them, and what must not. Each path once with the offloads on and once off.
+#include <sys/socket.h>
+
+#include <thread>
+
+#include "bpf/test/two_nodes.h"
+
+namespace weft::test {
+namespace {
+
+struct Overlay : testing::TestWithParam<bool> {
+    Overlay() {
+        if (!GetParam()) world.offloads_off();
+        for (const auto reason : {abi::DROP_UNKNOWN_NODE, abi::DROP_SPOOFED_ADDRESS, abi::DROP_NEXT_HOP})
+            drops_at_start[reason] = TwoNodes::drops(world.n2, abi::HOOK_TUNNEL_INGRESS, reason);
+        drops_at_start[abi::DROP_OUTSIDE_SOURCE] =
+            TwoNodes::drops(world.n2, abi::HOOK_UPLINK_INGRESS, abi::DROP_OUTSIDE_SOURCE);
+    }
+
+    // A whole exchange: connect, megabytes one way, an answer back.
+    void exchange(const Place& client, const Address& to, uint16_t port, const Fd& listener, const Address& seen_as) {
+        auto connected = client.connect(Protocol::tcp, to, port);
+        ASSERT_TRUE(connected) << connected.error().message;
+        const Fd theirs = MUST(accept_on(listener));
+        EXPECT_EQ(peer_of(theirs), seen_as);
+        pump(*connected, theirs);
+        pump(theirs, *connected);
+    }
+
+    void pump(const Fd& from, const Fd& to) {
+        constexpr size_t bytes = 1 << 20;
+        std::string text(bytes, 0);
+        for (size_t i = 0; i < bytes; ++i) text[i] = char('a' + i % 23);
+        Status sent;
+        std::thread sender([&] { sent = send_text(from, text); });
+        const auto received = receive_text(to, bytes);
+        sender.join();
+        ASSERT_TRUE(sent) << sent.error().message;
+        ASSERT_TRUE(received) << received.error().message;
+        EXPECT_TRUE(*received == text);
+    }
+
+    // A datagram there and one back.
+    void ask(const Place& client, const Address& to, uint16_t port, const Fd& server, const Address& seen_as) {
+        const Fd mine = MUST(client.connect(Protocol::udp, to, port));
+        for (int i = 0; i < 3; ++i) {
+            ASSERT_TRUE(send_text(mine, "question"));
+            Address from;
+            const auto question = answer_datagram(server, "answer", &from);
+            ASSERT_TRUE(question) << question.error().message;
+            EXPECT_EQ(from, seen_as);
+            const auto answer = receive_text(mine, 100);
+            ASSERT_TRUE(answer) << answer.error().message;
+            EXPECT_EQ(*answer, "answer");
+        }
+    }
+
+    // Counters outlive a world: they are compared with what they were when the test began.
+    void wait_for_drop(const TwoNodes::Node& n, abi::drop_reason reason, abi::hook hook = abi::HOOK_TUNNEL_INGRESS) {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        const uint64_t first = drops_at_start[reason];
+        while (TwoNodes::drops(n, hook, reason) == first && std::chrono::steady_clock::now() < deadline)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        EXPECT_GT(TwoNodes::drops(n, hook, reason), first) << abi::drop_reason_name(reason);
+    }
+
+    TwoNodes world;
+    std::map<abi::drop_reason, uint64_t> drops_at_start;  // of n2
+    Address a = ip("10.0.1.5"), b = ip("10.0.2.6"), a6 = ip("fd00::1:5"), b6 = ip("fd00::2:6");
+    Address client = ip("198.51.100.7"), balancer = ip("203.0.113.5");
+};
+
+TEST_P(Overlay, PodsOfOneVpcReachEachOtherInBothFamilies) {
+    exchange(world.red_a, b, 8080, world.red_b.listen(Protocol::tcp, b, 8080), a);
+    exchange(world.red_a, b6, 8080, world.red_b.listen(Protocol::tcp, b6, 8080), a6);
+    ask(world.red_b, a, 53, world.red_a.listen(Protocol::udp, a, 53), b);
+    ask(world.red_b, a6, 53, world.red_a.listen(Protocol::udp, a6, 53), b6);
+}
+
+TEST_P(Overlay, BothNodesRememberTheConnection) {
+    ask(world.red_a, b, 53, world.red_b.listen(Protocol::udp, b, 53), a);
+    for (auto* n : {&world.n1, &world.n2}) {
+        size_t rows = 0;
+        for (const auto& [key, entry] : MUST(n->table.maps().ct_established->all())) {
+            EXPECT_EQ(key.vpc, red);
+            EXPECT_EQ(entry.original_packets, 3u);
+            EXPECT_EQ(entry.reply_packets, 3u);
+            ++rows;
+        }
+        EXPECT_EQ(rows, 1u);
+    }
+}
+
+TEST_P(Overlay, VpcsWithTheSameAddressesNeverMeet) {
+    const Fd in_blue = world.blue_b.listen(Protocol::udp, b, 53);
+    const Fd in_red = world.red_b.listen(Protocol::udp, b, 53);
+    const Fd mine = MUST(world.red_a.connect(Protocol::udp, b, 53));
+    ASSERT_TRUE(send_text(mine, "red"));
+    EXPECT_EQ(MUST(answer_datagram(in_red, "answer")), "red");
+    char byte;
+    EXPECT_LT(::recv(in_blue.get(), &byte, 1, MSG_DONTWAIT), 0);
+}
+
+TEST_P(Overlay, AServiceReachesABackendOnTheOtherNode) {
+    world.n1.table.service(red, "172.21.0.5", 80, Protocol::tcp, 1, {{1, red, b, 8080}});
+    world.n1.table.service(red, "172.21.0.5", 53, Protocol::udp, 2, {{2, red, b, 5353}});
+    exchange(world.red_a, ip("172.21.0.5"), 80, world.red_b.listen(Protocol::tcp, b, 8080), a);
+    ask(world.red_a, ip("172.21.0.5"), 53, world.red_b.listen(Protocol::udp, b, 5353), a);
+}
+
+TEST_P(Overlay, TheNodesOwnProgramsReachPodsOfTheOther) {
+    exchange(world.n1.place, b, 8080, world.red_b.listen(Protocol::tcp, b, 8080), ip("100.64.0.3"));
+}
+
+TEST_P(Overlay, AClientOutsideReachesABackendOnTheOtherNodeAndIsAnsweredFromThere) {
+    for (auto* n : {&world.n1, &world.n2}) {
+        n->table.service(VPC_OUTSIDE, "203.0.113.5", 80, Protocol::tcp, 1, {{1, red, b, 8080}}, 0, red);
+        n->table.service(VPC_OUTSIDE, "203.0.113.5", 53, Protocol::udp, 2, {{2, red, b, 5353}}, 0, red);
+    }
+    world.n2.table.announce("203.0.113.5", false);
+    const Fd listener = world.red_b.listen(Protocol::tcp, b, 8080);
+    exchange(world.outside, balancer, 80, listener, client);
+    ask(world.outside, balancer, 53, world.red_b.listen(Protocol::udp, b, 5353), client);
+    uint64_t replies_seen_by_first = 0;
+    size_t established_there = 0;
+    for (const auto& [key, entry] : MUST(world.n1.table.maps().ct_established->all())) {
+        replies_seen_by_first += entry.reply_packets;
+        ++established_there;
+    }
+    EXPECT_EQ(replies_seen_by_first, 0u);
+    EXPECT_GT(established_there, 0u) << "remembered for as long as the connection lives, though no reply comes by";
+}
+
+TEST_P(Overlay, ABackendsNodeThatHasLostTheConnectionTellsTheClientOutside) {
+    world.n1.table.service(VPC_OUTSIDE, "203.0.113.5", 80, Protocol::tcp, 1, {{1, red, b, 8080}}, 0, red);
+    const Fd listener = world.red_b.listen(Protocol::tcp, b, 8080);
+    const Fd mine = MUST(world.outside.connect(Protocol::tcp, balancer, 80));
+    const Fd theirs = MUST(accept_on(listener));
+    pump(mine, theirs);
+    auto& maps = world.n2.table.maps();
+    for (auto* map : {maps.ct_established.get(), maps.ct_half_open.get()})
+        for (const auto& [key, entry] : MUST(map->all())) MUST(map->erase(key));
+    const Status sent = send_text(mine, "anybody there?");  // fails if a segment sent again was answered before
+    char byte;
+    const bool was_reset = !sent || (::recv(mine.get(), &byte, 1, 0) < 0 && errno == ECONNRESET);
+    EXPECT_TRUE(was_reset);
+}
+
+TEST_P(Overlay, ANodePortOfOneNodeReachesAPodOfTheOther) {
+    world.n1.table.service(VPC_OUTSIDE, "198.18.1.1", 30080, Protocol::tcp, 1, {{1, red, b, 8080}}, 0, red);
+    MUST(world.n1.table.maps().frontends->erase(abi::frontend_address_key(VPC_OUTSIDE, ip("198.18.1.1"))));
+    const Fd listener = world.red_b.listen(Protocol::tcp, b, 8080);
+    exchange(world.outside, ip("198.18.1.1"), 30080, listener, ip("198.18.0.1"));
+}
+
+TEST_P(Overlay, APeeringLeadsIntoTheOtherVpcUntilItIsTakenAway) {
+    // blue_b under an address of its own: peered VPCs do not overlap.
+    for (auto* n : {&world.n1, &world.n2}) {
+        world.peer(*n, red, "10.9.0.0/16", blue);
+        world.peer(*n, blue, "10.8.0.0/16", red);
+        for (const auto& [vpc, range] : {std::pair{red, "10.8.0.0/16"}, {blue, "10.9.0.0/16"}})
+            n->table.route(vpc, range, abi::ROUTE_LOCAL);
+    }
+    ip_command("-n " + world.red_a.name() + " addr add 10.8.0.5/32 dev eth0");
+    ip_command("-n " + world.blue_b.name() + " addr add 10.9.0.6/32 dev eth0");
+    abi::endpoint red_row = MUST(world.n1.table.maps().endpoint->lookup(world.red_a_pod.id)).value();
+    abi::endpoint blue_row = MUST(world.n2.table.maps().endpoint->lookup(world.blue_b_pod.id)).value();
+    red_row.v4 = abi::to_abi(ip("10.8.0.5"));
+    blue_row.v4 = abi::to_abi(ip("10.9.0.6"));
+    MUST(world.n1.table.maps().endpoint->put(world.red_a_pod.id, red_row));
+    MUST(world.n2.table.maps().endpoint->put(world.blue_b_pod.id, blue_row));
+    world.n1.table.local_address(world.red_a_pod, "10.8.0.5");
+    world.n2.table.local_address(world.blue_b_pod, "10.9.0.6");
+    world.locate(world.n1, blue, "10.9.0.0/28");
+    world.locate(world.n2, red, "10.8.0.0/28");
+    ip_command("-n " + world.red_a.name() + " addr del 10.0.1.5/32 dev eth0");
+
+    const Fd listener = world.blue_b.listen(Protocol::tcp, ip("10.9.0.6"), 8080);
+    const Fd mine = MUST(world.red_a.connect(Protocol::tcp, ip("10.9.0.6"), 8080));
+    const Fd theirs = MUST(accept_on(listener));
+    EXPECT_EQ(peer_of(theirs), ip("10.8.0.5"));
+    pump(mine, theirs);
+    for (const auto& [n, vpc] : {std::pair{&world.n1, red}, {&world.n2, blue}}) {
+        const auto rows = MUST(n->table.maps().ct_established->all());
+        ASSERT_EQ(rows.size(), 1u);
+        EXPECT_EQ(rows.begin()->first.vpc, vpc) << "each side keeps its own";
+    }
+    drops_at_start[abi::DROP_NO_NAT] = TwoNodes::drops(world.n1, abi::HOOK_POD_EGRESS, abi::DROP_NO_NAT);
+    world.unpeer(world.n1, red, "10.9.0.0/16");
+    ASSERT_TRUE(send_text(mine, "after"));
+    wait_for_drop(world.n1, abi::DROP_NO_NAT, abi::HOOK_POD_EGRESS);
+    char byte;
+    EXPECT_LT(::recv(theirs.get(), &byte, 1, MSG_DONTWAIT), 0) << "a living connection ends with its route";
+}
+
+TEST_P(Overlay, ARouteLeadsToANextHopOnTheOtherNodeOnlyIfThatMayForward) {
+    const Address beyond = ip("192.168.50.1");
+    MUST(world.n1.table.maps().routes->put(abi::route_key_of(red, net::Prefix::of(beyond, 24)),
+                                           {abi::ROUTE_ENDPOINT, 0, abi::to_abi(b)}));
+    ip_command("-n " + world.red_b.name() + " link set lo up");
+    ip_command("-n " + world.red_b.name() + " addr add 192.168.50.1/32 dev lo");
+    const Fd server = world.red_b.listen(Protocol::udp, beyond, 53);
+    const Fd mine = MUST(world.red_a.connect(Protocol::udp, beyond, 53));
+    ASSERT_TRUE(send_text(mine, "refused"));
+    wait_for_drop(world.n2, abi::DROP_NEXT_HOP);
+    abi::endpoint row = MUST(world.n2.table.maps().endpoint->lookup(world.red_b_pod.id)).value();
+    row.flags = abi::ENDPOINT_FORWARDS;
+    MUST(world.n2.table.maps().endpoint->put(world.red_b_pod.id, row));
+    ask(world.red_a, beyond, 53, server, a);
+}
+
+TEST_P(Overlay, ANeighboursAddressIsBelievedFromItsOwnNodeOnly) {
+    MUST(world.n2.table.maps().locations->erase(
+        abi::location_key_of(LOCATION_EVERY_VPC, net::Prefix::host(ip("100.64.0.3")))));
+    const Fd server = world.red_b.listen(Protocol::udp, b, 53);
+    const Fd mine = MUST(world.n1.place.connect(Protocol::udp, b, 53));
+    ASSERT_TRUE(send_text(mine, "lie"));
+    wait_for_drop(world.n2, abi::DROP_SPOOFED_ADDRESS);
+}
+
+TEST_P(Overlay, WhereTheFabricRoutesPodsNothingIsWrapped) {
+    for (const auto& [n, the_other, pod, address] : {std::tuple(&world.n1, &world.n2, &world.red_a_pod, b),
+                                                     std::tuple(&world.n2, &world.n1, &world.red_b_pod, a)}) {
+        MUST(n->table.maps().nodes->put(other, {abi::to_abi(the_other->underlay), wire_mtu, abi::NODE_ROUTED}));
+        MUST(n->table.maps().endpoints->put(abi::endpoint_key_of(VPC_OUTSIDE, pod->address), pod->id));
+        ip_command("-n " + n->place.name() + " route add " + address.text() + "/32 via " + the_other->underlay.text());
+        ip_command("-n " + n->place.name() + " link set dev weft_tunnel down");
+    }
+    exchange(world.red_a, b, 8080, world.red_b.listen(Protocol::tcp, b, 8080), a);
+    const Fd server = world.red_b.listen(Protocol::udp, b, 53);
+    ip_command("-n " + world.outside.name() + " route add 10.0.2.6/32 via 198.18.1.2");
+    const Fd stranger = MUST(world.outside.connect(Protocol::udp, b, 53));
+    ASSERT_TRUE(send_text(stranger, "let me in"));
+    wait_for_drop(world.n2, abi::DROP_OUTSIDE_SOURCE, abi::HOOK_UPLINK_INGRESS);
+}
+
+TEST_P(Overlay, AFrameFromAnAddressThatIsNoNodesIsNotBelieved) {
+    const Fd server = world.red_b.listen(Protocol::udp, b, 53);
+    // The inner frame as a node of ours would make it, in a VXLAN header for VNI 7.
+    const Mac as_ours{{TUNNEL_MARK, abi::FRAME_PLAIN, 0, 0, 7, 0}};
+    const net::Bytes inner = net::packet(as_ours, Mac{}).ip(a, b).udp(4000, 53).payload("in").bytes();
+    std::string datagram("\x08\0\0\0\0\0\x07\0", 8);
+    datagram.append(inner.begin(), inner.end());
+    const Fd liar = MUST(world.outside.connect(Protocol::udp, world.n2.underlay, TUNNEL_PORT));
+    ASSERT_TRUE(send_text(liar, datagram));
+    wait_for_drop(world.n2, abi::DROP_UNKNOWN_NODE);
+    char byte;
+    EXPECT_LT(::recv(server.get(), &byte, 1, MSG_DONTWAIT), 0);
+}
+
+TEST_P(Overlay, WhatDoesNotFitTheWayIsToldToTheSenderAndSentSmaller) {
+    world.reach(world.n1, world.n2, 1300);
+    exchange(world.red_a, b, 8080, world.red_b.listen(Protocol::tcp, b, 8080), a);
+    exchange(world.red_a, b6, 8080, world.red_b.listen(Protocol::tcp, b6, 8080), a6);
+    EXPECT_GT(TwoNodes::drops(world.n1, abi::HOOK_POD_EGRESS, abi::DROP_TOO_BIG), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Offloads, Overlay, testing::Bool(),
+                         [](const auto& info) { return info.param ? "on" : "off"; });
+
+}  // namespace
+}  // namespace weft::test

@@ -1,0 +1,84 @@
+#include "agent/overlay.h"
+
+#include "agent/interface_ipv6.h"
+#include "base/json.h"
+
+namespace weft::agent {
+namespace {
+
+net::Address ip(std::string_view text) { return MUST(net::Address::parse(text)); }
+
+net::Prefix prefix(std::string_view text) { return MUST(net::Prefix::parse(text)); }
+
+OtherNode node(std::string name, std::string_view underlay) { return {std::move(name), ip(underlay), {}}; }
+
+abi::remote_node row(std::string_view underlay) { return {abi::to_abi(ip(underlay)), 1450, 0}; }
+
+kube::Object object(std::string_view yaml) { return kube::Object(MUST(json::parse_yaml(yaml)).at(0)); }
+
+TEST(OverlayNodes, are_read_from_the_node_object) {
+    const auto parsed = parse_other_node(object(R"(
+metadata: {name: n2, annotations: {weft.dev/service-address: 100.64.0.4, weft.dev/host-address: 100.64.0.5}}
+status:
+  addresses:
+  - {type: Hostname, address: n2}
+  - {type: InternalIP, address: "fd00::2"}
+  - {type: InternalIP, address: 198.18.1.2})"));
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_EQ(*parsed, (OtherNode{"n2", ip("198.18.1.2"), {ip("100.64.0.4"), ip("100.64.0.5")}}));
+    const auto bare = parse_other_node(object("metadata: {name: n3}\nstatus: {addresses: []}"));
+    ASSERT_FALSE(bare);
+    EXPECT_NE(bare.error().message.find("n3: status.addresses"), std::string::npos) << bare.error().message;
+}
+
+TEST(OverlayNodes, keep_their_number_and_get_it_back_after_a_restart_by_their_address) {
+    const std::vector<OtherNode> nodes{node("n2", "198.18.1.2"), node("n3", "198.18.1.3")};
+    const NodeNumbers first = number_nodes(nodes, {}, {});
+    EXPECT_EQ(first, (NodeNumbers{{"n2", 1}, {"n3", 2}}));
+
+    const std::vector<OtherNode> moved{node("n2", "198.18.1.9"), node("n3", "198.18.1.3")};
+    EXPECT_EQ(number_nodes(moved, first, desired_nodes(nodes, first, 1500)), first) << "n2 changed its address";
+
+    const std::map<uint32_t, abi::remote_node> rows{{5, row("198.18.1.3")}, {7, row("198.18.1.2")}};
+    EXPECT_EQ(number_nodes(nodes, {}, rows), (NodeNumbers{{"n2", 7}, {"n3", 5}})) << "after a restart";
+}
+
+TEST(OverlayNodes, never_get_the_number_of_one_whose_row_still_stands) {
+    const NodeNumbers before{{"n2", 1}};
+    const std::map<uint32_t, abi::remote_node> rows{{1, row("198.18.1.2")}};
+    EXPECT_EQ(number_nodes({node("n3", "198.18.1.3")}, before, rows), (NodeNumbers{{"n3", 2}}));
+}
+
+TEST(OverlayLocations, are_blocks_of_other_nodes_their_neighbours_in_both_families_and_their_underlay) {
+    OtherNode n2 = node("n2", "198.18.1.2");
+    n2.neighbours = {ip("100.64.0.5")};
+    const std::vector<LeasedBlock> blocks{
+        {"n2", 7, prefix("10.0.2.0/28")}, {"n2", 7, prefix("10.0.1.3/32")}, {"unknown", 7, prefix("10.0.3.0/28")}};
+    const auto rows = desired_locations({n2}, {{"n2", 4}}, blocks);
+    const std::map<abi::location_key, uint32_t> want{
+        {abi::location_key_of(VPC_OUTSIDE, prefix("198.18.1.2/32")), 4},
+        {abi::location_key_of(LOCATION_EVERY_VPC, prefix("100.64.0.5/32")), 4},
+        {abi::location_key_of(LOCATION_EVERY_VPC, net::Prefix::host(neighbour_ipv6(ip("100.64.0.5")))), 4},
+        {abi::location_key_of(7, prefix("10.0.2.0/28")), 4},
+        {abi::location_key_of(7, prefix("10.0.1.3/32")), 4},
+    };
+    EXPECT_EQ(rows, want);
+}
+
+TEST(OverlayLocations, the_ipv6_half_of_a_block_lies_where_its_ipv4_half_does) {
+    cloud::VSwitch vswitch;
+    vswitch.cidr = prefix("10.0.2.0/24");
+    EXPECT_EQ(ipv6_of_block(vswitch, prefix("10.0.2.32/28")), std::nullopt);
+    vswitch.ipv6_block = prefix("fd00:1:2:3::/64");
+    vswitch.ipv6_given = true;
+    EXPECT_EQ(ipv6_of_block(vswitch, prefix("10.0.2.32/28")), prefix("fd00:1:2:3::20/124"));
+    EXPECT_EQ(ipv6_of_block(vswitch, prefix("10.0.2.5/32")), prefix("fd00:1:2:3::5/128"));
+}
+
+TEST(OverlayMtu, is_what_the_tunnel_leaves_of_the_uplinks) {
+    const auto rows = desired_nodes({node("n2", "198.18.1.2")}, {{"n2", 1}}, 1500);
+    EXPECT_EQ(rows.at(1).mtu, 1450u);
+}
+
+}  // namespace
+}  // namespace weft::agent

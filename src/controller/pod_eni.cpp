@@ -1,0 +1,110 @@
+// PodENI: the record of a pod's address, for pods of a PodNetworking and for fixed addresses.
+//
+//   Elastic   made when the address is known, deleted with its pod
+//   Fixed     made by the scheduler before its pod is bound (Binding) → Bind while a block lists the pod → Unbind,
+//   since
+//             podLastSeen, when no pod of the name lives → deleted after releaseAfter, or never
+//
+// A Fixed record is what keeps the address (reservations.h). Source: spec/acs.md §3.4, §3.5.
+#include "base/log.h"
+#include "cloud/annotations.h"
+#include "controller/reconcilers.h"
+#include "controller/reservations.h"
+
+namespace weft::controller {
+namespace {
+
+using kube::Object;
+using kube::ObjectKey;
+using kube::ObjectPtr;
+using kube::Outcome;
+
+std::optional<net::Address> address_in(const Object& block, std::string_view pod_uid) {
+    for (const json::Value& allocation : block.array({"status", "allocations"})) {
+        if (json::find_string(allocation, {"uid"}) != pod_uid) continue;
+        if (const auto address = net::Address::parse(json::find_string(allocation, {"address"}))) return *address;
+    }
+    return std::nullopt;
+}
+
+Status set_phase(World& world, const Object& eni, std::string_view phase, const Object* pod) {
+    Object next = eni;
+    next.set({"status", "phase"}, phase);
+    if (pod != nullptr) {
+        next.set({"status", "instanceID"}, pod->string({"spec", "nodeName"}));
+        next.set({"status", "podUID"}, pod->uid());
+    } else if (eni.string({"status", "phase"}) != phase) {
+        next.set({"status", "podLastSeen"}, rfc3339(world.clock.wall()));
+    }
+    return world.pod_enis.put_status(eni, next);
+}
+
+Outcome with_pod(World& world, const Object& pod, const ObjectPtr& eni) {
+    const ObjectPtr block = world.block_of(pod);
+    const auto address = block ? address_in(*block, pod.uid()) : std::nullopt;
+    if (!eni) {
+        if (!address || pod.annotation(cloud::pod_eni_annotation) != "true") return Outcome::done();
+        const ObjectPtr object = world.vswitches.get(block->string({"spec", "vSwitch"}));
+        const auto vswitch = object ? cloud::parse_vswitch(object->body()) : fail(Code::not_found, "vSwitch");
+        if (!vswitch) return Outcome::done();
+        // The record of a fixed address that somebody deleted comes back as long as its pod lives.
+        const auto wish = address_wish(world, pod);
+        const auto type = wish && wish->fixed ? *wish->fixed : cloud::AllocationType{};
+        const auto created = world.pod_enis.create(new_pod_eni(world, pod, *vswitch, *address, type));
+        if (!created && created.error().code != Code::already_exists) return settle(fail(created.error()));
+        return created ? settle(set_phase(world, *created, "Bind", &pod)) : Outcome::done();
+    }
+    return settle(set_phase(world, *eni, address ? "Bind" : "Binding", &pod));
+}
+
+Outcome without_pod(World& world, const Object& eni) {
+    const auto kept = kept_address(eni);
+    if (!kept) return settle(world.pod_enis.remove(eni));
+    if (eni.string({"status", "phase"}) != "Unbind") {
+        if (const Status told = set_phase(world, eni, "Unbind", nullptr); !told) return settle(told);
+        return kept->type.is_forever ? Outcome::done() : Outcome::again(kept->type.release_after);
+    }
+    if (kept->type.is_forever) return Outcome::done();
+    WallTime seen;
+    if (!parse_rfc3339(std::string(eni.string({"status", "podLastSeen"})), seen)) seen = world.clock.wall();
+    const Duration kept_for = world.clock.wall() - seen;
+    if (kept_for < kept->type.release_after) return Outcome::again(kept->type.release_after - kept_for);
+    log::info("fixed address freed", {{"pod", eni.key().text()}, {"address", kept->address.text()}});
+    return settle(world.pod_enis.remove(eni));
+}
+
+Outcome reconcile(World& world, const ObjectKey& key) {
+    const ObjectPtr eni = world.pod_enis.get(key);
+    if (eni && eni->deleting()) return Outcome::done();
+    const ObjectPtr pod = world.pods.get(key);
+    const bool lives = pod && !is_terminal(*pod);
+    if (lives && !pod->string({"spec", "nodeName"}).empty()) return with_pod(world, *pod, eni);
+    // A pod that waits to be bound will ask for it again: its time does not run.
+    if (lives || !eni) return Outcome::done();
+    return without_pod(world, *eni);
+}
+
+}  // namespace
+
+void add_pod_eni_reconciler(World& world) {
+    auto& queue =
+        world.brain.add_reconciler("pod_eni", [&world](const ObjectKey& key) { return reconcile(world, key); });
+    world.pods.on_change([&world, &queue](const ObjectPtr& before, const ObjectPtr& after) {
+        const ObjectPtr& pod = after ? after : before;
+        if (!pod->annotation(cloud::pod_eni_annotation).empty() || world.pod_enis.get(pod->key()))
+            queue.add(pod->key());
+    });
+    world.pod_enis.on_change(
+        [&queue](const ObjectPtr& before, const ObjectPtr& after) { queue.add((after ? after : before)->key()); });
+    world.address_blocks.on_change([&world, &queue](const ObjectPtr&, const ObjectPtr& after) {
+        if (!after) return;
+        for (const json::Value& allocation : after->array({"status", "allocations"})) {
+            const ObjectKey key{std::string(json::find_string(allocation, {"namespace"})),
+                                std::string(json::find_string(allocation, {"name"}))};
+            const ObjectPtr pod = world.pods.get(key);
+            if (pod && !pod->annotation(cloud::pod_eni_annotation).empty()) queue.add(key);
+        }
+    });
+}
+
+}  // namespace weft::controller

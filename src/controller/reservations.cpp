@@ -1,0 +1,152 @@
+#include "controller/reservations.h"
+
+#include <map>
+
+#include <fmt/format.h>
+
+#include "base/strings.h"
+#include "cloud/address_space.h"
+#include "cloud/annotations.h"
+
+namespace weft::controller {
+namespace {
+
+using kube::Object;
+using kube::ObjectPtr;
+
+constexpr size_t eni_digits = 20;  // "eni-" + 20, as the cloud's ids look
+
+std::unexpected<cloud::Refusal> refuse(std::string_view reason, std::string message) {
+    return std::unexpected(cloud::Refusal{reason, std::move(message)});
+}
+
+std::string annotation_field(std::string_view name) {
+    return fmt::format("metadata.annotations[{}]", name);
+}
+
+// Just written by another: our cache may not have it yet.
+Result<Object> find_pod_networking(World& world, std::string_view name) {
+    if (const ObjectPtr cached = world.pod_networkings.get(name)) return *cached;
+    return world.client().get(kube::pod_networkings, {"", std::string(name)});
+}
+
+}  // namespace
+
+std::string eni_id(std::string_view pod_uid) {
+    std::string id = "eni-";
+    for (const char c : pod_uid) {
+        if (c != '-' && id.size() < 4 + eni_digits) id += c;
+    }
+    return id;
+}
+
+std::optional<Kept> kept_address(const Object& pod_eni) {
+    for (const json::Value& allocation : pod_eni.array({"spec", "allocations"})) {
+        const auto type = cloud::parse_allocation_type(json::find(allocation, {"allocationType"}));
+        const auto address = net::Address::parse(json::find_string(allocation, {"ipv4"}));
+        if (type && type->is_fixed && address)
+            return Kept{std::string(json::find_string(allocation, {"eni", "vSwitchID"})), *address, *type};
+    }
+    return std::nullopt;
+}
+
+std::vector<cloud::Reservation> reservations_of(const World& world, const cloud::VSwitch& vswitch) {
+    std::map<net::Address, cloud::Reservation> reserved;
+    for (const ObjectPtr& eni : world.pod_enis.under(world.enis_by_vswitch, vswitch.name)) {
+        const auto kept = kept_address(*eni);
+        if (kept && kept->vswitch == vswitch.name)
+            reserved.insert({kept->address, {kept->address, eni->key().text(), ""}});
+    }
+    for (const ObjectPtr& pod : world.pods.under(world.pods_with_reservation, vswitch.name)) {
+        const auto address = net::Address::parse(pod->annotation(cloud::reserved_address_annotation));
+        if (!address) continue;
+        auto& reservation = reserved.insert({*address, {*address, pod->key().text(), ""}}).first->second;
+        if (reservation.pod == pod->key().text()) reservation.node = pod->string({"spec", "nodeName"});
+    }
+    std::vector<cloud::Reservation> list;
+    for (auto& [address, reservation] : reserved) list.push_back(std::move(reservation));
+    return list;
+}
+
+std::expected<AddressWish, cloud::Refusal> address_wish(World& world, const Object& pod) {
+    AddressWish wish;
+    if (const std::string_view name = pod.annotation(cloud::pod_networking_annotation); !name.empty()) {
+        const auto object = find_pod_networking(world, name);
+        if (!object) return refuse("PodNetworkingNotFound", fmt::format("PodNetworking {} does not exist", name));
+        const auto networking = cloud::parse_pod_networking(object->body());
+        if (!networking)
+            return refuse("PodNetworkingNotFound",
+                          fmt::format("PodNetworking {}: {}", name, networking.error().message));
+        wish.policy = networking->policy;
+        if (networking->allocation.is_fixed) wish.fixed = networking->allocation;
+    }
+    const auto by_annotation = cloud::fixed_by_annotation(pod.body());
+    if (!by_annotation) return refuse("AddressNotAvailable", by_annotation.error().message);
+    if (*by_annotation) wish.fixed = **by_annotation;
+    if (const std::string_view text = pod.annotation(cloud::eci_address_annotation); !text.empty()) {
+        const auto address = net::Address::parse(trim(text));
+        if (!address || !address->is_v4())
+            return refuse("AddressNotAvailable", fmt::format("{}: {}: not an IPv4 address",
+                                                             annotation_field(cloud::eci_address_annotation), text));
+        wish.chosen = *address;
+    }
+    if (!wish.fixed) return wish;
+    if (const ObjectPtr eni = world.pod_enis.get(pod.key()); eni && !eni->deleting()) wish.kept = kept_address(*eni);
+    return wish;
+}
+
+Pick pick_address(World& world, const cloud::VSwitch& vswitch, const Object& pod, const AddressWish& wish) {
+    if (wish.kept) return {wish.kept->address, "", false};
+    const auto blocks = world.blocks_of(vswitch);
+    const auto reserved = reservations_of(world, vswitch);
+    if (wish.chosen) {
+        const net::Address& address = *wish.chosen;
+        const std::string field = annotation_field(cloud::eci_address_annotation);
+        if (!cloud::usable_addresses(vswitch).contains(address))
+            return {std::nullopt,
+                    fmt::format("{}: {}: not an address that a pod of vSwitch {} may have", field, address.text(),
+                                vswitch.name),
+                    false};
+        for (const cloud::Reservation& reservation : reserved) {
+            if (reservation.address == address && reservation.pod != pod.key().text())
+                return {std::nullopt, fmt::format("{}: {} is kept for pod {}", field, address.text(), reservation.pod),
+                        false};
+        }
+        for (const cloud::Block& block : blocks) {
+            if (std::find(block.allocated.begin(), block.allocated.end(), address) != block.allocated.end())
+                return {std::nullopt, fmt::format("{}: {} is in use", field, address.text()), false};
+        }
+        return {address, "", false};
+    }
+    if (const auto loose = cloud::AddressSpace(vswitch, blocks, reserved).lowest_loose()) return {*loose, "", false};
+    // A node may have to give one back first. Asked of no node in particular, hence for none that has some itself.
+    if (cloud::capacity_on_node(vswitch, blocks, world.needs_of(vswitch), "", reserved) == 0)
+        return {std::nullopt, "", true};
+    world.want_loose(vswitch.name, pod.key());
+    return {std::nullopt, fmt::format("waits for a node to give back an address of vSwitch {}", vswitch.name), false};
+}
+
+Object new_pod_eni(const World& world, const Object& pod, const cloud::VSwitch& vswitch, const net::Address& address,
+                   const cloud::AllocationType& type) {
+    Object eni = Object::of(kube::pod_enis, pod.key());
+    json::Array groups;
+    for (const std::string& group : split_list(pod.annotation(cloud::security_group_ids_annotation)))
+        groups.emplace_back(group);
+    const ObjectPtr profile = world.acs_profile();
+    if (groups.empty() && profile && !profile->string({"data", "securityGroupId"}).empty())
+        groups.emplace_back(profile->string({"data", "securityGroupId"}));
+    eni.set({"spec"}, json::Object{{"zone", vswitch.zone},
+                                   {"allocations",
+                                    json::Array{json::Object{{"ipv4", address.text()},
+                                                             {"interface", "eth0"},
+                                                             {"defaultRoute", true},
+                                                             {"eni", json::Object{{"id", eni_id(pod.uid())},
+                                                                                  {"zone", vswitch.zone},
+                                                                                  {"vSwitchID", vswitch.name},
+                                                                                  {"vpcID", vswitch.vpc},
+                                                                                  {"securityGroupIDs", groups}}},
+                                                             {"allocationType", cloud::allocation_type_json(type)}}}}});
+    return eni;
+}
+
+}  // namespace weft::controller

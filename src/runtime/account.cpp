@@ -1,0 +1,80 @@
+#include "runtime/account.h"
+
+#include <algorithm>
+
+namespace weft::runtime {
+namespace {
+
+constexpr Duration retry_renewal = std::chrono::seconds(10);
+constexpr std::string_view root_ca_config_map = "kube-root-ca.crt";
+
+std::string account_of(const kube::Object& pod) {
+    const std::string_view name = pod.string({"spec", "serviceAccountName"});
+    return std::string(name.empty() ? "default" : name);
+}
+
+}  // namespace
+
+RequestToken token_requester(kube::Endpoint api) {
+    return [api = std::move(api)](const kube::Object& pod, const TokenWish& wish) -> Result<std::string> {
+        json::Object spec{{"expirationSeconds", wish.lifetime_s},
+                          {"boundObjectRef", json::Object{{"apiVersion", "v1"},
+                                                          {"kind", "Pod"},
+                                                          {"name", pod.name()},
+                                                          {"uid", pod.uid()}}}};
+        if (!wish.audience.empty()) spec["audiences"] = json::Array{json::Value(wish.audience)};
+        const json::Value body = json::Object{
+            {"apiVersion", "authentication.k8s.io/v1"}, {"kind", "TokenRequest"}, {"spec", std::move(spec)}};
+        const std::string path =
+            fmt::format("/api/v1/namespaces/{}/serviceaccounts/{}/token", pod.ns(), account_of(pod));
+        const auto reply = TRY_IN("token", kube::raw_request(api, "POST", path, json::serialize(body),
+                                                             "application/json", "application/json"));
+        const auto answer = json::parse(reply.body);
+        const std::string_view token = answer ? json::find_string(*answer, {"status", "token"}) : std::string_view();
+        if (reply.status != 201 || token.empty())
+            return fail(reply.status == 404 ? Code::not_found : Code::unavailable,
+                        fmt::format("token: {}", answer ? json::find_string(*answer, {"message"}) : reply.body));
+        return std::string(token);
+    };
+}
+
+Result<bool> automounts(const kube::Object& pod, kube::Client& client) {
+    if (pod.find({"spec", "automountServiceAccountToken"}) != nullptr)
+        return pod.boolean({"spec", "automountServiceAccountToken"});
+    const kube::Object account =
+        TRY(client.get(kube::service_accounts, {std::string(pod.ns()), account_of(pod)}));
+    return account.find({"automountServiceAccountToken"}) == nullptr || account.boolean({"automountServiceAccountToken"});
+}
+
+Result<std::string> current_token(AccountTokens& tokens, const kube::Object& pod, const TokenWish& wish,
+                                  const RequestToken& request, MonotonicTime now) {
+    AccountTokens::Token& token = tokens.tokens[wish];
+    if (!token.text.empty() && now < token.renew_at) return token.text;
+    auto fresh = request(pod, wish);
+    if (!fresh && token.text.empty()) {
+        tokens.tokens.erase(wish);
+        return fail(fresh.error());
+    }
+    if (fresh) token.text = std::move(*fresh);
+    token.renew_at = now + (fresh ? Duration(std::chrono::seconds(wish.lifetime_s)) * 4 / 5 : retry_renewal);
+    return token.text;
+}
+
+std::optional<MonotonicTime> renewal(const AccountTokens& tokens) {
+    std::optional<MonotonicTime> first;
+    for (const auto& [wish, token] : tokens.tokens) first = first ? std::min(*first, token.renew_at) : token.renew_at;
+    return first;
+}
+
+Result<VolumePlan> plan_account_volume(const kube::Object& pod, const References& references) {
+    VolumePlan plan;
+    plan.name = account_volume;
+    const kube::ObjectPtr ca = references.config_map(root_ca_config_map);
+    if (!ca) return fail(Code::not_found, fmt::format("configmap \"{}\" not found", root_ca_config_map));
+    plan.files["ca.crt"] = {TRY(entry_of(*ca, "ca.crt")).value_or(""), 0644};
+    plan.files["namespace"] = {std::string(pod.ns()), 0644};
+    plan.files["token"] = {TRY(references.token("", TokenWish{}.lifetime_s)), 0644};
+    return plan;
+}
+
+}  // namespace weft::runtime
