@@ -4,6 +4,7 @@
  * Reading order: lib/packet.h (the packet, the convention of the doors), then the headers in the order below.
  */
 #include "lib/allow.h"
+#include "lib/clamp.h"
 #include "lib/count.h"
 #include "lib/identify.h"
 #include "lib/neighbour.h"
@@ -34,6 +35,7 @@ static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 	       allow_receiver(p) ?:
 	       remember(skb, p) ?:
 	       remember_peer(skb, p) ?:
+	       clamp_mss(skb, p) ?:
 	       rewrite(skb, p) ?:
 	       send(skb, p);
 }

@@ -6,6 +6,7 @@
  * or nobody: nothing is sent on.
  */
 #include "lib/allow.h"
+#include "lib/clamp.h"
 #include "lib/count.h"
 #include "lib/parse.h"
 #include "lib/remember.h"
@@ -28,6 +29,7 @@ static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 	       route_here(skb, p) ?:
 	       allow_receiver(p) ?:
 	       remember(skb, p) ?:
+	       clamp_mss(skb, p) ?:
 	       rewrite(skb, p) ?:
 	       send(skb, p);
 }

@@ -6,6 +6,7 @@
  * address (L7). Nothing else comes in.
  */
 #include "lib/allow.h"
+#include "lib/clamp.h"
 #include "lib/count.h"
 #include "lib/neighbour.h"
 #include "lib/outside.h"
@@ -32,6 +33,7 @@ static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 	       fit(skb, p) ?:
 	       allow_receiver(p) ?:
 	       remember(skb, p) ?:
+	       clamp_mss(skb, p) ?:
 	       rewrite(skb, p) ?:
 	       send(skb, p);
 }

@@ -27,8 +27,8 @@ status: {vni: 7, ingressAddresses: {weft.dev/ingress: 203.0.113.20}}
 apiVersion: weft.dev/v1
 kind: VPC
 metadata: {name: vpc-blue}
-spec: {vni: 8}
-status: {ingressAddresses: {weft.dev/ingress: 203.0.113.21}}
+spec: {}
+status: {vni: 8, ingressAddresses: {weft.dev/ingress: 203.0.113.21}}
 ---
 apiVersion: v1
 kind: Namespace

@@ -128,7 +128,7 @@ protected:
             return R"({"metadata":{"name":"weft"},"spec":{"controller":"weft.dev/ingress"}})";
         if (path.ends_with("/namespaces")) return R"({"metadata":{"name":"default"}})";
         if (path.ends_with("/vpcs")) {
-            return R"({"metadata":{"name":"vpc-demo"},"spec":{"default":true,"vni":7},"status":{"ingressAddresses":{"weft.dev/ingress":")" +
+            return R"({"metadata":{"name":"vpc-demo"},"spec":{"default":true},"status":{"vni":7,"ingressAddresses":{"weft.dev/ingress":")" +
                    front_.address.text() + R"("}}})";
         }
         if (path.ends_with("/services")) {

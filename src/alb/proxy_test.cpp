@@ -425,8 +425,8 @@ metadata: {{name: default}}
 apiVersion: weft.dev/v1
 kind: VPC
 metadata: {{name: vpc-demo}}
-spec: {{default: true, vni: 7}}
-status: {{ingressAddresses: {{weft.dev/ingress: {}}}}}
+spec: {{default: true}}
+status: {{vni: 7, ingressAddresses: {{weft.dev/ingress: {}}}}}
 ---
 apiVersion: v1
 kind: Service

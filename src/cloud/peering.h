@@ -28,7 +28,10 @@ struct Peering {
         return (vpc == a && peer == b) || (vpc == b && peer == a);
     }
     // The VPC beyond, seen from one of the two; "" for any other.
-    std::string_view beyond(std::string_view from) const { return from == vpc ? peer : from == peer ? vpc : ""; }
+    std::string_view beyond(std::string_view from) const {
+        if (from == vpc) return peer;
+        return from == peer ? std::string_view(vpc) : std::string_view();
+    }
 };
 
 Result<Peering> parse_peering(const json::Value& object);

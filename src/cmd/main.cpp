@@ -251,6 +251,7 @@ void add_process(CLI::App& app, CommandLine& line, const char* name, int (*run)(
     process->add_option("--instance", line.process.instance)->required();
     process->add_option("--node", line.process.node);
     process->add_option("--zones", line.process.zones);
+    process->add_flag("--force", line.process.force);
     process->add_option("--cni", line.process.cni_binary);
     process->add_option("--dns-upstream", line.process.dns_upstream);
     process->callback([&line, run] {

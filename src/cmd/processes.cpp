@@ -80,7 +80,7 @@ int apiserver(const ProcessArgs& args) {
     umask(077);  // the store holds Secrets
     const auto instance = begin(args, "apiserver", no_rights);
     if (!instance) return cli::report(instance.error());
-    return run_until_signal([&](std::stop_token stop) { return apiserver::run({.instance = *instance}, stop); });
+    return run_until_signal([&](std::stop_token stop) { return apiserver::run({.instance = *instance, .force = args.force}, stop); });
 }
 
 int controller(const ProcessArgs& args) {

@@ -13,6 +13,7 @@ struct ProcessArgs {
     std::string cni_binary;    // runtime
     std::string self_binary;
     std::string dns_upstream;  // keeper, dns
+    bool force = false;        // apiserver: accept a store that is older than the last one seen
 };
 
 int apiserver(const ProcessArgs& args);

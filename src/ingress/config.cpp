@@ -45,7 +45,7 @@ Index index_objects(const Objects& objects) {
     }
     std::string default_created;
     for (const auto& v : objects.vpcs) {
-        Vpc vpc{.vni = uint32_t(v->integer({"spec", "vni"}, v->integer({"status", "vni"})))};
+        Vpc vpc{.vni = uint32_t(v->integer({"status", "vni"}))};
         const auto text = v->string({"status", "ingressAddresses", cloud::ingress_class_controller});
         if (const auto address = net::Address::parse(text)) vpc.address = *address;
         index.vpcs.emplace(v->name(), vpc);
