@@ -132,6 +132,7 @@ TEST(Why, each_refusal_names_its_door_and_its_reason) {
         {"172.21.15.254:80", "no_service", "route"},
         {"10.0.1.250:80", "no_endpoint", "route"},
         {"8.8.8.8:53/udp", "no_nat", "route"},
+        {"[fd00::1]:80", "no_nat", "route"},
         {"224.0.0.1:53/udp", "multicast", "address"},
     };
     for (const Asked& asked : list) {
@@ -176,7 +177,6 @@ TEST(Why, wrong_questions_get_an_answer_that_names_the_part) {
     refused("default/client 10.0.1.1", 2, "ADDRESS:PORT");
     refused("default/client web:80", 2, "ADDRESS:PORT");
     refused("default/nobody 10.0.1.1:80", 3, "\"nobody\" not found");
-    refused("default/client [fd00::1]:80", 7, "no IPv6 address");
 }
 
 TEST(Conntrack, shows_who_spoke_to_whom_and_by_which_service) {
