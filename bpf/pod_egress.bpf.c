@@ -22,18 +22,20 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 {
-	return identify_sender(skb, p) ?:
-	       parse_network(skb, p) ?:
+	struct ct_entry *row;
+
+	return parse_network(skb, p) ?:
+	       identify_sender(skb, p) ?:
 	       parse_transport(skb, p) ?:
 	       answer_neighbour(skb, p) ?:
-	       identify_address(skb, p) ?:
-	       track(skb, p) ?:
+	       identify_address(p) ?:
+	       track(p, &row) ?:
 	       translate(skb, p) ?:
-	       allow_sender(p) ?:
+	       allow_sender(p, row) ?:
 	       route(skb, p) ?:
 	       fit(skb, p) ?:
-	       allow_receiver(p) ?:
-	       remember(skb, p) ?:
+	       allow_receiver(p, row) ?:
+	       remember(skb, p, row) ?:
 	       remember_peer(skb, p) ?:
 	       clamp_mss(skb, p) ?:
 	       rewrite(skb, p) ?:
@@ -43,7 +45,7 @@ static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 SEC("tc")
 int pod_egress(struct __sk_buff *skb)
 {
-	struct packet p = { .hook = HOOK_POD_EGRESS, .action = TC_ACT_SHOT };
+	struct packet p = { .hook = HOOK_POD_EGRESS, .action = TC_ACT_SHOT, .now_s = now_s() };
 
 	return finish(skb, &p, corridor(skb, &p));
 }

@@ -20,15 +20,16 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 {
-	return identify_node(skb, p) ?:
-	       parse_network(skb, p) ?:
+	struct ct_entry *row;
+
+	return parse_network(skb, p) ?:
 	       parse_transport(skb, p) ?:
 	       read_frame(skb, p) ?:
-	       track(skb, p) ?:
+	       track(p, &row) ?:
 	       take_over(skb, p) ?:
 	       route_here(skb, p) ?:
-	       allow_receiver(p) ?:
-	       remember(skb, p) ?:
+	       allow_receiver(p, row) ?:
+	       remember(skb, p, row) ?:
 	       clamp_mss(skb, p) ?:
 	       rewrite(skb, p) ?:
 	       send(skb, p);
@@ -37,7 +38,17 @@ static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 SEC("tc")
 int tunnel_ingress(struct __sk_buff *skb)
 {
-	struct packet p = { .hook = HOOK_TUNNEL_INGRESS, .action = TC_ACT_SHOT };
+	struct packet p = { .hook = HOOK_TUNNEL_INGRESS, .action = TC_ACT_SHOT, .now_s = now_s() };
 
-	return finish(skb, &p, corridor(skb, &p));
+	return finish(skb, &p, identify_node(skb, &p) ?: corridor(skb, &p));
+}
+
+/* The same for a rehearsal, which has no tunnel (kernel/rehearsal.h): the context says what the tunnel's header would.
+ * Loaded for that alone, attached nowhere. */
+SEC("?tc")
+int tunnel_rehearsal(struct __sk_buff *skb)
+{
+	struct packet p = { .hook = HOOK_TUNNEL_INGRESS, .action = TC_ACT_SHOT, .now_s = now_s() };
+
+	return finish(skb, &p, believe_node(&p, skb->cb[0], skb->cb[1]) ?: corridor(skb, &p));
 }

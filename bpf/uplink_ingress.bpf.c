@@ -23,16 +23,18 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 {
+	struct ct_entry *row;
+
 	return parse_network(skb, p) ?:
 	       identify_target(skb, p) ?:
 	       identify_node_port(skb, p) ?:
-	       track(skb, p) ?:
+	       track(p, &row) ?:
 	       translate(skb, p) ?:
 	       route(skb, p) ?:
 	       hand_over(p) ?:
 	       fit(skb, p) ?:
-	       allow_receiver(p) ?:
-	       remember(skb, p) ?:
+	       allow_receiver(p, row) ?:
+	       remember(skb, p, row) ?:
 	       clamp_mss(skb, p) ?:
 	       rewrite(skb, p) ?:
 	       send(skb, p);
@@ -41,7 +43,7 @@ static __always_inline int corridor(struct __sk_buff *skb, struct packet *p)
 SEC("tc")
 int uplink_ingress(struct __sk_buff *skb)
 {
-	struct packet p = { .hook = HOOK_UPLINK_INGRESS, .action = TC_ACT_SHOT };
+	struct packet p = { .hook = HOOK_UPLINK_INGRESS, .action = TC_ACT_SHOT, .now_s = now_s() };
 
 	return finish(skb, &p, corridor(skb, &p));
 }

@@ -130,6 +130,30 @@ TEST(Tidy, the_document_of_drop_reasons_is_the_list_itself) {
     EXPECT_EQ(*document, text) << "run: WEFT_WRITE_DOCS=1 " << "tidy_test";
 }
 
+// An Event is told by recorder.warning(object, "Reason", ...) or normal(...): a person who reads one finds it here.
+TEST(Tidy, the_document_of_reasons_names_every_event_of_the_sources) {
+    const std::string document = MUST(read_file((root / "docs/operate/reasons.md").string()));
+    size_t events = 0;
+    for (const fs::path& file : sources({".cpp"})) {
+        const std::string path = path_of(file);
+        if (!path.starts_with("src/") || path.ends_with("_test.cpp") || path.ends_with("/event_recorder.cpp")) continue;
+        const std::string text = MUST(read_file(file.string()));
+        for (const std::string_view call : {"warning(", "normal("}) {
+            for (size_t at = text.find(call); at != std::string::npos; at = text.find(call, at + 1)) {
+                if (at < 5 || text.compare(at - 5, 5, "log::") == 0) continue;
+                const size_t end = text.find(';', at), quote = text.find('"', at);
+                if (quote >= end) continue;
+                const size_t close = text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", quote + 1);
+                if (text[close] != '"' || close - quote < 5 || text[quote + 1] < 'A' || text[quote + 1] > 'Z') continue;
+                const std::string reason = text.substr(quote + 1, close - quote - 1);
+                EXPECT_NE(document.find("`" + reason + "`"), std::string::npos) << path << " tells " << reason;
+                events++;
+            }
+        }
+    }
+    EXPECT_GE(events, 40u);
+}
+
 // A metric is registered by metrics::counter("weft_...") or gauge, or written out by a collector ("# TYPE weft_...").
 static void collect_metrics(const std::string& text, std::set<std::string>& names) {
     for (const std::string_view before : {"counter(", "gauge(", "# TYPE "}) {

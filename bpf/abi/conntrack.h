@@ -55,7 +55,8 @@ enum ct_answer {
 /* One side's rules on the original tuple, with the generation of that side's group set when it was asked. */
 struct ct_verdict {
 	__u32 generation;
-	__u32 answer;
+	__u16 answer;
+	__be16 other_port; /* of the initiator (`egress`): in the other row, where it had to change there; else 0 */
 };
 
 struct ct_entry {

@@ -18,11 +18,11 @@
 	X(SPOOFED_ADDRESS, "the source address is not the sending endpoint's")                          \
 	X(ARP, "ARP other than a request for another's address")                                        \
 	X(NEIGHBOUR, "neighbour discovery other than a solicitation for another's address")             \
-	X(ROUTER_DISCOVERY, "a router advertisement, solicitation or redirect from an endpoint")        \
+	X(ROUTER_DISCOVERY, "a router advertisement or redirect from an endpoint")                       \
 	X(DHCP, "DHCP from an endpoint")                                                                \
 	X(MULTICAST, "a broadcast or multicast destination")                                            \
 	X(CT_FULL, "conntrack is full")                                                                 \
-	X(TUPLE_TAKEN, "every backend tried already has this client port by another address")           \
+	X(TUPLE_TAKEN, "this port speaks to this backend by its Service already, or no free port was found") \
 	X(MIDSTREAM, "mid-stream TCP to a Service that no entry remembers; answered")                   \
 	X(NO_BACKEND, "the Service has no endpoint; answered")                                          \
 	X(UNLISTED_PORT, "the address is a Service's, the port is not; answered")                       \
@@ -41,7 +41,8 @@
 	X(FRAME, "a tunnel frame of a kind we do not know, or one that has passed too many nodes")      \
 	X(NEXT_HOP, "the route's next hop is no endpoint that may forward for others")                  \
 	X(NAT_GATEWAY, "the route leads to a NAT gateway, and this node has none")                      \
-	X(TOO_BIG, "does not fit the way to the destination's node; answered")
+	X(TOO_BIG, "does not fit the way to the destination's node; answered")                           \
+	X(ANNOUNCEMENT, "a pod's kernel tells its multicast groups or looks for a router; nothing is lost")
 
 /* The places that count, by hook file. */
 #define WEFT_HOOKS(X)     \

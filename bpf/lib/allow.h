@@ -10,29 +10,30 @@
 
 #include "lib/packet.h"
 
-static __always_inline void refresh_verdict(struct packet *p, __u32 *asked, __u32 generation, __u32 flags)
+static __always_inline void refresh_verdict(struct ct_verdict *asked, __u32 generation, __u32 flags)
 {
-	if (flags & ENDPOINT_HOST || *asked == generation)
-		return;
-	*asked = generation;
-	p->verdict_changed = true;
+	if (!(flags & ENDPOINT_HOST) && asked->generation != generation)
+		asked->generation = generation;
+}
+
+static __always_inline bool is_part_of(const struct packet *p, const struct ct_entry *row)
+{
+	return p->ct && row && !p->is_icmp_error;
 }
 
 /* The sender's side of the connection. A new connection's answers are written by remember(). */
-static __always_inline int allow_sender(struct packet *p)
+static __always_inline int allow_sender(const struct packet *p, struct ct_entry *row)
 {
-	if (p->ct && p->sender)
-		refresh_verdict(p, p->is_reply ? &p->ct_ingress_generation : &p->ct_egress_generation,
-				p->sender_generation, p->sender_flags);
+	if (is_part_of(p, row) && p->sender)
+		refresh_verdict(p->is_reply ? &row->ingress : &row->egress, p->sender_generation, p->sender_flags);
 	return 0;
 }
 
 /* The receiver's side, once route has found who that is. */
-static __always_inline int allow_receiver(struct packet *p)
+static __always_inline int allow_receiver(const struct packet *p, struct ct_entry *row)
 {
-	if (p->ct && p->receiver)
-		refresh_verdict(p, p->is_reply ? &p->ct_egress_generation : &p->ct_ingress_generation,
-				p->receiver_generation, p->receiver_flags);
+	if (is_part_of(p, row) && p->receiver)
+		refresh_verdict(p->is_reply ? &row->egress : &row->ingress, p->receiver_generation, p->receiver_flags);
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* MSS clamp: a SYN or SYN-ACK asks for no larger segments than its way can carry, so that TCP need not run into
  * "too big" first.
  *
- * The way's MTU is the least of what every pod of the overlay has (the uplink's less the tunnel) and of what the row
- * of the other node says, whichever side of the tunnel this is: each node judges by its own row, so a way that is
+ * The way's MTU is the least of what every pod of the overlay has (the uplink's less the tunnel; without overlay the
+ * uplink's) and of what the row of the other node says, whichever side of the way this is: each node judges by its own row, so a way that is
  * narrower in one direction is known to both ends. Between two pods of one node nothing is clamped. What is handed over
  * goes on as it came: the reply takes another way, which the backend's node knows. An absent option stays absent: it
  * means 536. Source: RFC 9293 §3.7.1, RFC 6691.
@@ -29,14 +29,19 @@ struct mss_option {
 static __always_inline __u32 way_mtu(const struct packet *p)
 {
 	const struct node *node = this_node();
-	__u32 mtu = node && node->uplink_mtu > TUNNEL_OVERHEAD ? node->uplink_mtu - TUNNEL_OVERHEAD : 0;
 	__u32 theirs = p->to_node ? p->to_mtu : 0;
+	__u32 flags = p->to_node_flags;
 
 	if (p->from_node && p->frame != FRAME_HAND_OVER) {
-		const struct remote_node *from = bpf_map_lookup_elem(MAP(nodes), &p->from_node);
+		const __u32 id = p->from_node; /* a key on the stack: 6.1 takes none out of a global function's argument */
+		const struct remote_node *from = bpf_map_lookup_elem(MAP(nodes), &id);
 
 		theirs = from ? from->mtu : 0;
+		flags = from ? from->flags : 0;
 	}
+	const __u32 overhead = flags & NODE_ROUTED ? 0 : TUNNEL_OVERHEAD;
+	__u32 mtu = node && node->uplink_mtu > overhead ? node->uplink_mtu - overhead : 0;
+
 	if (theirs >= PATH_MTU_MIN && (!mtu || theirs < mtu))
 		mtu = theirs;
 	return mtu < PATH_MTU_MIN ? 0 : mtu;

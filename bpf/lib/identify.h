@@ -21,7 +21,8 @@ static __always_inline bool may_speak_from(const struct endpoint *sender, __u32 
 	return sender->flags & ENDPOINT_SERVICE && endpoint_id_at(sender->vpc, source) == id;
 }
 
-/* Which endpoint is behind this interface; its MAC must be on the frame. */
+/* Which endpoint is behind this interface; its MAC must be on the frame. Whether the source is its own is seen here and
+ * judged once it is known what kind of packet this is. */
 DOOR(identify_sender)
 {
 	const __u32 ifindex = skb->ifindex;
@@ -38,6 +39,7 @@ DOOR(identify_sender)
 	p->sender_generation = sender->generation;
 	p->route_table = sender->route_table;
 	p->vpc = p->to_vpc = p->frontend_vpc = sender->vpc;
+	p->source_is_own = may_speak_from(sender, *id, &p->is.source);
 	const struct ethhdr *eth = packet_bytes(skb, 0, sizeof(*eth));
 
 	return eth && mac_equal(eth->h_source, sender->mac) ? 0 : -DROP_SPOOFED_MAC;
@@ -52,18 +54,17 @@ static __always_inline bool is_dhcp(const struct packet *p)
 }
 
 /* Nothing but unicast, from an address of its own. */
-DOOR(identify_address)
+static __always_inline int identify_address(const struct packet *p)
 {
 	if (is_dhcp(p))
 		return -DROP_DHCP;
 	if (addr_is_multicast(&p->is.destination))
 		return -DROP_MULTICAST;
-	/* No endpoint is a router, but those that forward. */
-	if (p->is_icmp_error && !p->icmp_from_end && !(p->sender_flags & ENDPOINT_FORWARDS))
+	/* No endpoint is a router, but those that forward, and they speak of no neighbour's packets. */
+	if (p->is_icmp_error && !p->icmp_from_end &&
+	    (!(p->sender_flags & ENDPOINT_FORWARDS) || addr_is_neighbour(&p->is.source)))
 		return -DROP_ICMP_UNRELATED;
-	const struct endpoint *sender = endpoint_by_id(p->sender);
-
-	return sender && may_speak_from(sender, p->sender, &p->is.source) ? 0 : -DROP_SPOOFED_ADDRESS;
+	return p->source_is_own ? 0 : -DROP_SPOOFED_ADDRESS;
 }
 
 #endif

@@ -2,11 +2,12 @@
  *
  * A probe for one's own address or from none (duplicate address detection) gets no answer, or the pod would give its
  * address up. We learn nothing from what we hear. On the uplink only public addresses that this node announces are answered,
- * with the uplink's MAC. Source: RFC 826, RFC 4861 §7.2, RFC 5227.
+ * and its pods' own where the fabric routes them, with the uplink's MAC. Source: RFC 826, RFC 4861 §7.2, RFC 5227.
  */
 #ifndef WEFT_LIB_NEIGHBOUR_H
 #define WEFT_LIB_NEIGHBOUR_H
 
+#include "lib/host.h"
 #include "lib/identify.h"
 #include "lib/packet.h"
 #include "lib/parse.h"
@@ -51,6 +52,10 @@ static __always_inline const struct arp_v4 *arp_request(struct __sk_buff *skb)
 /* Sends the frame back to where it came from. */
 static __always_inline int turn_back(struct __sk_buff *skb, struct packet *p)
 {
+	const struct node *node = p->from_host ? this_node() : NULL;
+
+	if (node)
+		return hand_to_host(skb, p, node);
 	p->action = bpf_redirect(skb->ifindex, 0);
 	return DONE;
 }
@@ -177,12 +182,16 @@ DOOR(answer_neighbour)
 		return answer_pod_arp(skb, p, sender);
 	if (p->icmp_type == ND_SOLICITATION)
 		return answer_pod_nd(skb, p, sender);
+	if (p->icmp_type == ND_ROUTER_SOLICITATION)
+		return -DROP_ANNOUNCEMENT;
 	return p->icmp_type == ND_ADVERTISEMENT ? -DROP_NEIGHBOUR : -DROP_ROUTER_DISCOVERY;
 }
 
-/* Of all the nodes that serve a public address, is this the one that others on the wire send to? */
+/* Of all the nodes that serve a public address, is this the one that others on the wire send to? A routed pod's is here. */
 static __always_inline bool is_announced_here(const struct ip_addr *address)
 {
+	if (endpoint_id_at(VPC_OUTSIDE, address))
+		return true;
 	const struct frontend_key key = {
 		.vpc = VPC_OUTSIDE,
 		.address = *address,
@@ -192,7 +201,7 @@ static __always_inline bool is_announced_here(const struct ip_addr *address)
 	return bpf_map_lookup_elem(MAP(frontends), &key);
 }
 
-/* The uplink's ARP: announced addresses are answered, all else is the node's own business. */
+/* The uplink's ARP: such addresses are answered, all else is the node's own business. */
 static __always_inline int answer_uplink_arp(struct __sk_buff *skb, struct packet *p, const struct node *node)
 {
 	const struct arp_v4 *arp = arp_request(skb);

@@ -51,14 +51,13 @@ struct tuple {
 struct packet {
 	struct tuple is;
 	struct tuple to; /* equal to `is` unless a door decided otherwise */
-	__u32 hook;
-	__u32 action;
-
 	__u32 vpc;	    /* of the packet as it came */
 	__u32 to_vpc;	    /* of its destination after translation */
 	__u32 frontend_vpc; /* where the sender looks for frontends: its VPC, or the outside */
 	__u32 service;	    /* of a new translated connection */
 	__u32 backend;
+
+	__u32 now_s; /* CLOCK_BOOTTIME, when the hook began */
 
 	__u32 sender; /* endpoint id; 0: the outside */
 	__u32 sender_flags;
@@ -70,21 +69,21 @@ struct packet {
 	__u32 receiver_generation;
 	__u32 receiver_ifindex;
 
-	__u32 from_node;   /* id of the node whose tunnel frame this was; 0: it came by no tunnel */
+	__u32 from_node;   /* id of the node this came from, by its tunnel or its routed way; 0: from elsewhere */
 	__u32 to_node;	   /* id of the node where the receiver is; 0: this one, or the outside */
 	__u32 to_underlay; /* its tunnel's end, host order */
 	__u32 to_mtu;
 	__u32 to_node_flags;
 	__be32 frame_name; /* abi/tunnel.h, of the frame that came or is to be sent */
 
-	__u32 ct_egress_generation;
-	__u32 ct_ingress_generation;
 	__u32 ct_other_vpc;
+	__be32 ip_id;
 
 	__u16 ethertype; /* host order */
-	__be32 ip_id;
 	__u16 fragment_offset; /* in bytes */
 	__u16 l4_bytes;	 /* of header and payload, as the IP header says; 0 in a packet beyond 64 KB */
+	__u8 hook;
+	__u8 action;
 	__u8 l4_offset;	 /* a byte, so that the verifier knows its bounds */
 	__u8 protocol;
 	__u8 tracked_protocol; /* of the connection: for an ICMP error, that of the packet inside */
@@ -98,12 +97,14 @@ struct packet {
 	__u8 frame;    /* enum frame_kind */
 	__be16 frame_port;
 	bool is_reply;
+	bool source_is_own; /* the sender may speak from its source */
 	bool is_icmp_error; /* `is` is then the reversed tuple of the packet inside */
 	bool icmp_from_end; /* the error comes from the very address the packet inside went to, not from a router */
 	bool is_translated;
 	bool is_hairpin;
-	bool verdict_changed;
 	bool is_nodes_own; /* arrived for the node's own address */
+	bool from_host;	   /* a program of this node speaks to an address of ours: host.h */
+	bool from_fabric;  /* arrived for a routed pod from no pod: only an ICMP error may */
 };
 
 enum ct_known { CT_NEW = 0, CT_IN_HALF_OPEN, CT_IN_ESTABLISHED };

@@ -252,7 +252,7 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *p)
 	if (p->is_icmp_error)
 		return p->fragment ? -DROP_FRAGMENT : parse_embedded(skb, p);
 	if (is_listener_discovery(p))
-		return -DROP_MULTICAST;
+		return -DROP_ANNOUNCEMENT;
 	if (!is_echo(p))
 		return is_neighbour_discovery(p) ? 0 : -DROP_PROTOCOL;
 	p->is.source_port = icmp->id;
@@ -296,6 +296,13 @@ static __always_inline int remember_first_fragment(const struct packet *p)
 	return bpf_map_update_elem(MAP(fragments), &key, &first, BPF_ANY) ? -DROP_FRAGMENT : 0;
 }
 
+static __always_inline int unknown_transport(const struct packet *p)
+{
+	if (p->protocol == IPPROTO_FRAGMENT)
+		return -DROP_FRAGMENT;
+	return p->protocol == IPPROTO_IGMP && p->ethertype == ETH_P_IP ? -DROP_ANNOUNCEMENT : -DROP_PROTOCOL;
+}
+
 /* The transport header. */
 DOOR(parse_transport)
 {
@@ -313,7 +320,7 @@ DOOR(parse_transport)
 	else if (p->protocol == (p->ethertype == ETH_P_IP ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		verdict = parse_icmp(skb, p);
 	else
-		verdict = p->protocol == IPPROTO_FRAGMENT ? -DROP_FRAGMENT : -DROP_PROTOCOL;
+		verdict = unknown_transport(p);
 	if (!verdict && p->fragment == FRAGMENT_FIRST)
 		verdict = remember_first_fragment(p);
 	p->to = p->is;

@@ -10,12 +10,13 @@
 /* Not a door of its own: one more frame between the hook and what remembers would be too much stack. */
 static __always_inline int remember_peer(struct __sk_buff *skb, struct packet *p)
 {
+	struct ct_entry *row;
+
 	if (p->to_vpc == p->vpc || p->is_translated || !p->receiver)
 		return 0;
 	p->vpc = p->frontend_vpc = p->to_vpc;
 	p->ct = CT_NEW;
-	p->verdict_changed = false;
-	return track(skb, p) ?: remember(skb, p);
+	return track(p, &row) ?: remember(skb, p, row);
 }
 
 #endif

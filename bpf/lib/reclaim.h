@@ -44,9 +44,10 @@ static __always_inline void ct_forget(const struct ct_key *key, const struct ct_
 /* May go when room is wanted: expired, or of a connection that has been closed for a moment. A living one never. */
 static __always_inline bool ct_is_spent(const struct ct_entry *entry, __u8 protocol)
 {
-	if (ct_is_old(entry, protocol))
-		return true;
-	return entry->state == CT_CLOSING && (__s32)(now_s() - entry->last_seen_s) > CT_TCP_SPENT_S;
+	const __u32 now = now_s();
+
+	return ct_is_old(entry, protocol, now) ||
+	       (entry->state == CT_CLOSING && (__s32)(now - entry->last_seen_s) > CT_TCP_SPENT_S);
 }
 
 /* A place in the ring for this key; spent rows on the way go. 1: has one. */
@@ -127,7 +128,8 @@ static __always_inline int ct_put_established(const struct ct_key *key, const st
 	const __u32 owner = entry->owner;
 	const __u32 owner_vpc = entry->owner_vpc;
 
-	if (!(entry->flags & CT_TRANSLATION_ROW) && ct_is_at_quota(owner) && !ct_reclaim(owner, 0))
+	/* What is handed over to another node is nobody's of this one: its VPC answers for it. */
+	if (owner && !(entry->flags & CT_TRANSLATION_ROW) && ct_is_at_quota(owner) && !ct_reclaim(owner, 0))
 		return -DROP_CT_QUOTA;
 	if (ct_is_vpc_at_quota(owner_vpc) && !ct_reclaim(0, owner_vpc))
 		return -DROP_CT_QUOTA;

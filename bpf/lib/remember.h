@@ -24,15 +24,16 @@ DOOR(remember_new)
 {
 	const __u8 hairpin = p->is_hairpin ? CT_HAIRPIN : 0;
 	const __u8 from_outside = p->frontend_vpc == VPC_OUTSIDE ? CT_FROM_OUTSIDE : 0;
-	const __u32 now = now_s();
+	const bool port_changes = p->to.source_port != p->is.source_port;
+	const __u32 now = p->now_s;
 	struct ct_key key;
 	struct ct_entry entry = {
 		.original_packets = 1,
 		.original_bytes = skb->len,
 		.last_seen_s = now,
 		.created_s = now,
-		.egress = { p->sender_generation, CT_ALLOWED },
-		.ingress = { p->receiver_generation, CT_ALLOWED },
+		.egress = { p->sender_generation, CT_ALLOWED, 0 },
+		.ingress = { p->receiver_generation, CT_ALLOWED, 0 },
 		.service = p->service,
 		.backend = p->backend,
 		.owner = p->sender ? p->sender : p->receiver,
@@ -45,7 +46,8 @@ DOOR(remember_new)
 		entry.translated_address = p->to.destination;
 		entry.translated_port = p->to.destination_port;
 		entry.other_vpc = p->to_vpc;
-		if (ct_key_of(&key, p->frontend_vpc, p->tracked_protocol, &p->is))
+		entry.egress.other_port = port_changes ? p->to.source_port : 0;
+		if (ct_make_key(&key, p->frontend_vpc, p->tracked_protocol, &p->is))
 			entry.flags |= CT_INITIATOR_HIGH;
 		const int verdict = ct_write(&key, &entry);
 
@@ -55,10 +57,11 @@ DOOR(remember_new)
 		entry.translated_address = p->is.destination;
 		entry.translated_port = p->is.destination_port;
 		entry.other_vpc = p->frontend_vpc;
+		entry.egress.other_port = port_changes ? p->is.source_port : 0;
 	}
 	entry.flags |= from_outside;
 	/* Untranslated, it is known in the VPC it came from: a peering leads it into another (peer.h). */
-	if (ct_key_of(&key, p->is_translated ? p->to_vpc : p->vpc, p->tracked_protocol, &p->to))
+	if (ct_make_key(&key, p->is_translated ? p->to_vpc : p->vpc, p->tracked_protocol, &p->to))
 		entry.flags |= CT_INITIATOR_HIGH;
 	return ct_write(&key, &entry);
 }
@@ -158,14 +161,15 @@ static __always_inline void refresh_affinity(const struct packet *p, const struc
  * each second, whichever way it goes. */
 __attribute__((noinline, weak)) int refresh_translation(const struct packet *p, __u32 state)
 {
-	const __u32 now = now_s();
 	struct ct_key key;
 	__u8 known;
 
 	if (!p)
 		return 0;
+	const __u32 now = p->now_s;
+
 	translation_key(p, &key);
-	struct ct_entry *row = ct_find(&key, &known);
+	struct ct_entry *row = ct_find(p, &key, &known);
 
 	if (!row)
 		return 0;
@@ -187,19 +191,11 @@ static __always_inline void ct_count(const struct __sk_buff *skb, const struct p
 	}
 }
 
-DOOR(remember_known)
+static __always_inline int remember_known(struct __sk_buff *skb, struct packet *p, struct ct_entry *ct)
 {
-	struct ct_key key;
-
 	if (p->is_icmp_error) /* speaks about the connection, is no part of it */
 		return 0;
-	connection_key(p, &key);
-	struct ct_entry *ct = p->ct == CT_IN_ESTABLISHED ? bpf_map_lookup_elem(MAP(ct_established), &key)
-							 : bpf_map_lookup_elem(MAP(ct_half_open), &key);
-
-	if (!ct) /* moved or evicted a moment ago by another CPU: the next packet sees */
-		return 0;
-	const __u32 now = now_s();
+	const __u32 now = p->now_s;
 	const __u32 last_seen_s = ct->last_seen_s;
 	__u8 flags = p->ct_flags;
 	const __u8 state = ct_next_state(p, &flags);
@@ -209,10 +205,6 @@ DOOR(remember_known)
 		ct->last_seen_s = now;
 	if (flags != p->ct_flags)
 		ct->flags = flags;
-	if (p->verdict_changed) {
-		ct->egress.generation = p->ct_egress_generation;
-		ct->ingress.generation = p->ct_ingress_generation;
-	}
 	if (p->is_translated && (state != p->ct_state || now != last_seen_s))
 		refresh_translation(p, state);
 	if (state == p->ct_state)
@@ -223,10 +215,11 @@ DOOR(remember_known)
 	return 0;
 }
 
-/* Two doors rather than one behind the other: both have large frames, and a hook's stack ends at 512 bytes. */
-static __always_inline int remember(struct __sk_buff *skb, struct packet *p)
+/* `row`: the connection's, as track found it. Another CPU may have taken it away meanwhile: then a spent row, or one of
+ * a flood, is counted wrong once. */
+static __always_inline int remember(struct __sk_buff *skb, struct packet *p, struct ct_entry *row)
 {
-	return p->ct ? remember_known(skb, p) : remember_new(skb, p);
+	return p->ct && row ? remember_known(skb, p, row) : remember_new(skb, p);
 }
 
 #endif

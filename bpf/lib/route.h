@@ -38,12 +38,22 @@ static __always_inline bool receive_at(struct packet *p, __u32 id)
 	return true;
 }
 
+/* Where the fabric routes pods it takes a pod's own packet inside its VPC as it is; whatever needs more said than the packet
+ * says takes the tunnel to the same node. The other end judges alike: identify_routed in outside.h. */
+static __always_inline __u32 way_to(const struct packet *p, __u32 node)
+{
+	if (node <= NODE_NUMBER_MASK)
+		return node;
+	return p->sender && p->to_vpc == p->vpc && endpoint_id_at(VPC_OUTSIDE, &p->to.source) ? node
+											       : node & NODE_NUMBER_MASK;
+}
+
 /* Is somebody of `to_vpc` at the destination: 0, else a reason. */
 DOOR(find_receiver)
 {
 	if (receive_at(p, endpoint_id_at(p->to_vpc, &p->to.destination)))
 		return 0;
-	const __u32 node = location_of(p->to_vpc, &p->to.destination);
+	const __u32 node = way_to(p, location_of(p->to_vpc, &p->to.destination));
 
 	return node && head_for(p, node) ? 0 : -DROP_NO_ENDPOINT;
 }
@@ -56,7 +66,7 @@ static __always_inline int find_next_hop(struct packet *p, const struct ip_addr 
 	if (id)
 		return id != p->sender && receive_at(p, id) && p->receiver_flags & ENDPOINT_FORWARDS ? 0
 												     : -DROP_NEXT_HOP;
-	const __u32 node = location_of(p->to_vpc, via);
+	const __u32 node = location_of(p->to_vpc, via) & NODE_NUMBER_MASK;
 
 	p->frame = FRAME_VIA;
 	p->frame_name = short_name(via);

@@ -9,22 +9,47 @@
 #ifndef WEFT_LIB_SEND_H
 #define WEFT_LIB_SEND_H
 
+#include "lib/host.h"
 #include "lib/packet.h"
 #include "lib/tunnel.h"
 
 #define TUNNEL_TTL 64
+#define FAMILY_V4 2 /* AF_INET and AF_INET6, whose header is the C library's */
+#define FAMILY_V6 10
 
 static __always_inline int deliver(struct __sk_buff *skb, struct packet *p)
 {
-	__u8 macs[12];
+	struct ethhdr *eth = packet_bytes(skb, 0, sizeof(*eth));
 
-	__builtin_memcpy(macs, p->receiver_mac, 6);
-	set_gateway_mac(macs + 6);
-	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0) || bpf_skb_change_type(skb, PACKET_HOST))
+	if (!eth)
+		return -DROP_KERNEL;
+	__builtin_memcpy(eth->h_dest, p->receiver_mac, 6);
+	set_gateway_mac(eth->h_source);
+	if (skb->pkt_type != PACKET_HOST && bpf_skb_change_type(skb, PACKET_HOST))
 		return -DROP_KERNEL;
 	skb->mark = 0;
 	p->action = p->receiver_flags & ENDPOINT_HOST ? bpf_redirect(p->receiver_ifindex, 0)
 						      : bpf_redirect_peer(p->receiver_ifindex, 0);
+	return DONE;
+}
+
+/* As it is, to the next hop on the way to that node. */
+static __always_inline int send_plain(struct packet *p, const struct node *node)
+{
+	const __u32 id = p->to_node;
+	const struct remote_node *way = bpf_map_lookup_elem(MAP(nodes), &id);
+	struct bpf_redir_neigh hop = {}; /* a constant one would make a .rodata map, which is new with each load */
+
+	if (!way)
+		return -DROP_NO_ENDPOINT;
+	if (addr_is_v4(&way->underlay)) {
+		hop.nh_family = FAMILY_V4;
+		hop.ipv4_nh = way->underlay.word[3];
+	} else {
+		hop.nh_family = FAMILY_V6;
+		__builtin_memcpy(hop.ipv6_nh, &way->underlay, sizeof(hop.ipv6_nh));
+	}
+	p->action = bpf_redirect_neigh(node->uplink_ifindex, &hop, sizeof(hop), 0);
 	return DONE;
 }
 
@@ -36,10 +61,8 @@ DOOR(send_to_node)
 	if (!node)
 		return -DROP_KERNEL;
 	skb->mark = 0;
-	if (p->to_node_flags & NODE_ROUTED && p->frame == FRAME_PLAIN) {
-		p->action = bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
-		return DONE;
-	}
+	if (p->to_node_flags & NODE_ROUTED)
+		return send_plain(p, node);
 	struct bpf_tunnel_key key = {
 		.tunnel_id = p->frame == FRAME_HAND_OVER ? VPC_OUTSIDE : p->to_vpc,
 		.remote_ipv4 = p->to_underlay,
@@ -63,6 +86,8 @@ DOOR(send)
 
 	if (!node || !node->uplink_ifindex)
 		return -DROP_KERNEL;
+	if (is_own_address(node, &p->to.destination))
+		return hand_to_host(skb, p, node);
 	skb->mark = 0;
 	p->action = bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
 	return DONE;

@@ -19,11 +19,9 @@ static __always_inline bool end_less(const struct ip_addr *a, __be16 a_port, con
 	return a_port < b_port;
 }
 
-/* Makes the key of a tuple; returns 1 if its source is the key's high end. Global: its branches are verified once. */
-__attribute__((noinline, weak)) int ct_key_of(struct ct_key *key, __u32 vpc, __u8 protocol, const struct tuple *t)
+/* Makes the key of a tuple; 1 if its source is the key's high end. */
+static __always_inline bool ct_make_key(struct ct_key *key, __u32 vpc, __u8 protocol, const struct tuple *t)
 {
-	if (!key || !t)
-		return 0;
 	const bool high = end_less(&t->destination, t->destination_port, &t->source, t->source_port);
 
 	key->vpc = vpc;
@@ -36,13 +34,19 @@ __attribute__((noinline, weak)) int ct_key_of(struct ct_key *key, __u32 vpc, __u
 	return high;
 }
 
-static __always_inline bool ct_is_old(const struct ct_entry *entry, __u8 protocol)
+/* The same, its branches verified once. */
+__attribute__((noinline, weak)) int ct_key_of(struct ct_key *key, __u32 vpc, __u8 protocol, const struct tuple *t)
 {
-	/* Signed: another CPU may have stamped it a moment after we read the clock. */
-	return (__s32)(now_s() - entry->last_seen_s) > (__s32)ct_idle_max_s(protocol, entry->state);
+	return key && t ? ct_make_key(key, vpc, protocol, t) : 0;
 }
 
-static __always_inline struct ct_entry *ct_find(const struct ct_key *key, __u8 *known)
+static __always_inline bool ct_is_old(const struct ct_entry *entry, __u8 protocol, __u32 now)
+{
+	/* Signed: another CPU may have stamped it a moment after we read the clock. */
+	return (__s32)(now - entry->last_seen_s) > (__s32)ct_idle_max_s(protocol, entry->state);
+}
+
+static __always_inline struct ct_entry *ct_find(const struct packet *p, const struct ct_key *key, __u8 *known)
 {
 	struct ct_entry *entry = bpf_map_lookup_elem(MAP(ct_established), key);
 
@@ -51,7 +55,7 @@ static __always_inline struct ct_entry *ct_find(const struct ct_key *key, __u8 *
 		entry = bpf_map_lookup_elem(MAP(ct_half_open), key);
 		*known = CT_IN_HALF_OPEN;
 	}
-	return entry && !ct_is_old(entry, key->protocol) ? entry : NULL;
+	return entry && !ct_is_old(entry, key->protocol, p->now_s) ? entry : NULL;
 }
 
 static __always_inline bool is_syn(const struct packet *p)
@@ -82,34 +86,36 @@ static __always_inline void know(struct packet *p, const struct ct_entry *ct, __
 	p->ct_state = ct->state;
 	p->ct_flags = ct->flags;
 	p->ct_other_vpc = ct->other_vpc;
-	p->ct_egress_generation = ct->egress.generation;
-	p->ct_ingress_generation = ct->ingress.generation;
 	p->is_translated = ct->flags & CT_TRANSLATED;
 	p->is_hairpin = ct->flags & CT_HAIRPIN;
 }
 
 /* The packet goes to a frontend and a translation row knows it: follow it to the connection row. */
-static __always_inline void track_translated(struct packet *p, const struct ct_entry *row)
+static __always_inline struct ct_entry *track_translated(struct packet *p, const struct ct_entry *row, struct ct_key *key)
 {
-	struct ct_key key;
 	__u8 known;
 
 	p->to.destination = row->translated_address;
 	p->to.destination_port = row->translated_port;
 	if (row->flags & CT_HAIRPIN)
 		p->to.source = hairpin_source(&p->is.source);
+	if (row->egress.other_port)
+		p->to.source_port = row->egress.other_port;
 	p->to_vpc = row->other_vpc;
-	ct_key_of(&key, p->to_vpc, p->tracked_protocol, &p->to);
-	const struct ct_entry *ct = ct_find(&key, &known);
+	ct_key_of(key, p->to_vpc, p->tracked_protocol, &p->to);
+	struct ct_entry *ct = ct_find(p, key, &known);
 
-	/* The same two ends may since have met by another frontend. */
-	if (ct && ct->flags & CT_TRANSLATED && ct->translated_port == p->is.destination_port &&
+	/* The same two ends may since have met by another frontend, or from another VPC. */
+	if (ct && ct->flags & CT_TRANSLATED && ct->other_vpc == p->frontend_vpc &&
+	    ct->translated_port == p->is.destination_port &&
+	    (ct->egress.other_port ?: p->to.source_port) == p->is.source_port &&
 	    addr_equal(&ct->translated_address, &p->is.destination) && !must_choose_again(p, ct)) {
 		know(p, ct, known);
-		return;
+		return ct;
 	}
 	p->to = p->is;
 	p->to_vpc = p->vpc;
+	return NULL;
 }
 
 static __always_inline void track_reply(struct packet *p, const struct ct_entry *ct, __u8 known)
@@ -121,24 +127,30 @@ static __always_inline void track_reply(struct packet *p, const struct ct_entry 
 	p->to_vpc = p->ct_other_vpc;
 	p->to.source = ct->translated_address;
 	p->to.source_port = ct->translated_port;
+	if (ct->egress.other_port)
+		p->to.destination_port = ct->egress.other_port;
 	if (p->is_hairpin)
 		p->to.destination = p->is.source;
 }
 
-DOOR(track)
+/* `row` is then the connection's, where it is known: kept in the hook's own frame, so that remember need not look for it
+ * again. That is why this is no global function like other doors: those pass no pointers. */
+static __always_inline int track(struct packet *p, struct ct_entry **row)
 {
 	struct ct_key key;
 	__u8 known;
 	const bool high = ct_key_of(&key, p->vpc, p->tracked_protocol, &p->is);
-	const struct ct_entry *ct = ct_find(&key, &known);
+	struct ct_entry *ct = ct_find(p, &key, &known);
 
+	*row = NULL;
 	if (ct) {
 		p->is_reply = high != !!(ct->flags & CT_INITIATOR_HIGH);
 		if (ct->flags & CT_TRANSLATION_ROW) {
 			if (!p->is_reply)
-				track_translated(p, ct);
+				*row = track_translated(p, ct, &key);
 		} else if (p->is_reply) {
 			track_reply(p, ct, known);
+			*row = ct;
 		} else if (ct->flags & CT_TRANSLATED) {
 			/* Speaks to a backend from a port that already speaks to it by its Service: whose reply would
 			 * it be? Unless that connection is closed: then the port begins anew. */
@@ -146,6 +158,7 @@ DOOR(track)
 				return -DROP_TUPLE_TAKEN;
 		} else if (!must_choose_again(p, ct)) {
 			know(p, ct, known);
+			*row = ct;
 		}
 	}
 	if (!p->ct)

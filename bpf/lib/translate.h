@@ -1,7 +1,7 @@
 /* Door 4, translate: a new connection to a frontend gets a backend.
  *
  * A random slot is tried first, then its neighbours, at most TUPLE_TRIES: a backend is passed over when the client's
- * port already speaks to it in another way, because its replies could not be told apart. A pod chosen as its own
+ * port already speaks to it in another way (port.h); where all are, the last one sees another port. A pod chosen as its own
  * backend sees the gateway as the client, or it would answer itself without us. Frontends with the flag `local` are
  * left alone: the service endpoint holds their address. No slots: rejected at once, or dropped where another node has
  * endpoints. With session affinity the client's last backend is tried first. Known connections: track.
@@ -10,7 +10,9 @@
 #define WEFT_LIB_TRANSLATE_H
 
 #include "lib/affinity.h"
+#include "lib/location.h"
 #include "lib/packet.h"
+#include "lib/port.h"
 #include "lib/reject.h"
 #include "lib/track.h"
 
@@ -33,20 +35,22 @@ static __always_inline const struct frontend *frontend_address(__u32 vpc, const 
 	return bpf_map_lookup_elem(MAP(frontends), &key);
 }
 
-/* The entry of this very connection, of which the translation row went first. */
-static __always_inline bool is_own_leftover(const struct packet *p, const struct ct_entry *taken)
+/* A pod asks at a nodePort of another node: every node has the same ones, so this one serves it. */
+static __always_inline const struct frontend *frontend_of_other_node(const struct packet *p)
 {
-	return taken->flags & CT_TRANSLATED && taken->other_vpc == p->frontend_vpc &&
-	       taken->translated_port == p->is.destination_port &&
-	       addr_equal(&taken->translated_address, &p->is.destination);
+	const struct node *node = p->sender ? this_node() : NULL;
+
+	if (!node || !addr_is_v4(&p->is.destination) || !location_of(VPC_OUTSIDE, &p->is.destination))
+		return NULL;
+	const struct tuple here = { .destination = node->v4, .destination_port = p->is.destination_port };
+
+	return frontend_at(p->vpc, &here, p->protocol);
 }
 
 /* Takes this backend if its replies will be told from all others'. */
 static __always_inline bool try_backend(struct packet *p, __u32 id)
 {
 	const struct backend *backend = bpf_map_lookup_elem(MAP(backends), &id);
-	struct ct_key key;
-	__u8 known;
 
 	if (!backend)
 		return false;
@@ -56,10 +60,8 @@ static __always_inline bool try_backend(struct packet *p, __u32 id)
 	p->to.source = p->is_hairpin ? hairpin_source(&p->is.source) : p->is.source;
 	p->to_vpc = backend->vpc;
 	p->backend = id;
-	ct_key_of(&key, p->to_vpc, p->tracked_protocol, &p->to);
-	const struct ct_entry *taken = ct_find(&key, &known);
-
-	return !taken || (taken->state == CT_CLOSING && is_syn(p)) || is_own_leftover(p, taken);
+	/* In the backend's VPC the client's address may be another's: its port tells them apart. */
+	return p->sender && p->to_vpc != p->vpc ? choose_port(p) : is_free(p);
 }
 
 /* A global function: the loop is verified once. */
@@ -79,33 +81,46 @@ __attribute__((noinline, weak)) int choose_backend(struct packet *p, __u32 slots
 		}
 		slot = slot + 1 < slots ? slot + 1 : 0;
 	}
-	return p->backend ? -DROP_TUPLE_TAKEN : -DROP_NO_BACKEND; /* the rows of a Service just going away */
+	if (!p->backend) /* the rows of a Service just going away */
+		return -DROP_NO_BACKEND;
+	p->is_translated = choose_port(p);
+	return p->is_translated ? 0 : -DROP_TUPLE_TAKEN;
+}
+
+static __always_inline struct affinity_key affinity_key_of(const struct packet *p)
+{
+	return (struct affinity_key){ .vpc = p->frontend_vpc, .service = p->service, .client = p->is.source };
+}
+
+/* 1: the client's own backend takes it. A global function, for its frame is not that of what else may be chosen. */
+__attribute__((noinline, weak)) int stay(struct packet *p, __u32 idle_max_s)
+{
+	if (!p)
+		return 0;
+	const struct affinity_key key = affinity_key_of(p);
+	const __u32 id = affinity_of(&key, idle_max_s, p->now_s);
+
+	p->is_translated = id && try_backend(p, id);
+	if (p->is_translated)
+		affinity_keep(&key, id, p->now_s);
+	return p->is_translated;
 }
 
 /* A client port that cannot go where its client belongs goes elsewhere, which does not move the client. */
-__attribute__((noinline, weak)) int choose_by_affinity(struct packet *p, __u32 slots, __u32 idle_max_s)
+__attribute__((noinline, weak)) int settle(struct packet *p, __u32 idle_max_s)
 {
 	if (!p)
-		return -DROP_NO_BACKEND;
-	const struct affinity_key key = { .vpc = p->frontend_vpc, .service = p->service, .client = p->is.source };
-	const __u32 now = now_s();
-	const __u32 id = affinity_of(&key, idle_max_s, now);
-
-	if (id && try_backend(p, id)) {
-		p->is_translated = true;
-		affinity_keep(&key, id, now);
 		return 0;
-	}
-	const int verdict = choose_backend(p, slots);
+	const struct affinity_key key = affinity_key_of(p);
 
-	if (!verdict && !id)
-		affinity_keep(&key, p->backend, now);
-	return verdict;
+	if (!affinity_of(&key, idle_max_s, p->now_s))
+		affinity_keep(&key, p->backend, p->now_s);
+	return 0;
 }
 
 static __always_inline bool may_come_from(const struct packet *p, const struct frontend *frontend)
 {
-	return !(frontend->flags & FRONTEND_SOURCE_RANGES) || p->sender_flags & ENDPOINT_HOST ||
+	return !(frontend->flags & FRONTEND_SOURCE_RANGES) || p->sender_flags & ENDPOINT_HOST || p->from_host ||
 	       is_in_source_ranges(frontend->service, &p->is.source);
 }
 
@@ -113,10 +128,12 @@ DOOR(translate)
 {
 	if (p->ct || p->is_icmp_error)
 		return 0;
-	const struct frontend *frontend = frontend_at(p->frontend_vpc, &p->is, p->protocol);
+	/* The node's own programs count as inside: an external policy of Local does not speak of them. */
+	const __u32 vpc = p->from_host ? p->to_vpc : p->frontend_vpc;
+	const struct frontend *frontend = frontend_at(vpc, &p->is, p->protocol) ?: frontend_of_other_node(p);
 
 	if (!frontend) {
-		const struct frontend *address = frontend_address(p->frontend_vpc, &p->is.destination);
+		const struct frontend *address = frontend_address(vpc, &p->is.destination);
 
 		/* Inside its VPC a local address is an endpoint's, whose own kernel refuses what nobody listens for. */
 		if (!address || (address->flags & FRONTEND_LOCAL && p->sender))
@@ -132,9 +149,15 @@ DOOR(translate)
 	if (p->protocol == IPPROTO_TCP && !is_syn(p))
 		return reject(skb, p, DROP_MIDSTREAM);
 	p->service = frontend->service;
-	if (frontend->affinity_s)
-		return choose_by_affinity(p, frontend->slots, frontend->affinity_s);
-	return choose_backend(p, frontend->slots);
+	const __u32 affinity_s = frontend->affinity_s;
+
+	if (affinity_s && stay(p, affinity_s))
+		return 0;
+	const int verdict = choose_backend(p, frontend->slots);
+
+	if (!verdict && affinity_s)
+		settle(p, affinity_s);
+	return verdict;
 }
 
 #endif

@@ -10,8 +10,20 @@
 
 #include "lib/location.h"
 #include "lib/packet.h"
+#include "lib/port.h"
 #include "lib/reject.h"
 #include "lib/track.h"
+
+static __always_inline int believe_node(struct packet *p, __u32 underlay, __u32 vni)
+{
+	const struct ip_addr from = mapped_v4(bpf_htonl(underlay));
+
+	p->from_node = location_of(VPC_OUTSIDE, &from);
+	if (!p->from_node)
+		return -DROP_UNKNOWN_NODE;
+	p->vpc = p->to_vpc = p->frontend_vpc = vni;
+	return 0;
+}
 
 /* Which node sent this, and in which VPC. */
 DOOR(identify_node)
@@ -20,13 +32,7 @@ DOOR(identify_node)
 
 	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
 		return -DROP_UNKNOWN_NODE;
-	const struct ip_addr from = mapped_v4(bpf_htonl(key.remote_ipv4));
-
-	p->from_node = location_of(VPC_OUTSIDE, &from);
-	if (!p->from_node)
-		return -DROP_UNKNOWN_NODE;
-	p->vpc = p->to_vpc = p->frontend_vpc = key.tunnel_id;
-	return 0;
+	return believe_node(p, key.remote_ipv4, key.tunnel_id);
 }
 
 DOOR(read_frame)
@@ -102,7 +108,7 @@ DOOR(take_over)
 	p->to.destination = *named;
 	p->to.destination_port = p->frame_port;
 	p->to_vpc = vpc;
-	return 0;
+	return is_free(p) || choose_port(p) ? 0 : -DROP_TUPLE_TAKEN;
 }
 
 /* Door 6 at the uplink: the backend is on another node, which translates; ours only remembers whom it chose. */

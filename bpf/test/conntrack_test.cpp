@@ -211,6 +211,36 @@ TEST_F(Conntrack, AVpcAtItsQuotaWaitsForItsOwnOldConnectionsAndAnotherVpcDoesNot
     EXPECT_LE(*MUST(world.maps().ct_vpc_held->lookup(red)), 3);
 }
 
+TEST_F(Conntrack, WhatIsHandedOverToAnotherNodeCountsAgainstItsVpcAndNobodyElse) {
+    world.node("198.18.1.1");
+    abi::node row = MUST(world.maps().node->lookup(0)).value();
+    row.tunnel_ifindex = row.uplink_ifindex;
+    MUST(world.maps().node->put(0, row));
+    MUST(world.maps().nodes->put(1, {abi::to_abi(ip("198.18.1.2")), 1450, 0}));
+    const Address there = ip("10.0.2.6"), client = ip("198.51.100.7");
+    for (const auto& [vpc, address] : {std::pair{red, "203.0.113.5"}, {blue, "203.0.113.6"}}) {
+        MUST(world.maps().locations->put(abi::location_key_of(vpc, net::Prefix::host(there)), 1));
+        world.service(VPC_OUTSIDE, address, 53, Protocol::udp, vpc, {{vpc, vpc, there, 5353}}, 0, vpc);
+    }
+    const auto asks_twice = [&](const char* address, uint16_t port) {
+        const auto question = net::packet(router_mac, uplink_mac).ip(client, ip(address)).udp(port, 53);
+        EXPECT_EQ(world.arrives(question).action, sent);
+        return world.arrives(question);  // only one side is seen here: that it goes on is the proof
+    };
+    // Endpoint 0 is nobody: what others have handed over does not count.
+    MUST(world.maps().ct_held->put(0, CT_ENDPOINT_QUOTA));
+    MUST(world.maps().vpc_limits->put(red, {4}));
+    for (uint16_t port = 1; port <= 2; ++port) {
+        const Outcome out = asks_twice("203.0.113.5", port);
+        EXPECT_EQ(out.action, sent) << out;
+        EXPECT_FALSE(out.reason) << out;
+    }
+    EXPECT_EQ(*MUST(world.maps().ct_vpc_held->lookup(red)), 4);
+    EXPECT_EQ(asks_twice("203.0.113.5", 3).reason, abi::DROP_CT_QUOTA) << "red has what it may have";
+    EXPECT_FALSE(asks_twice("203.0.113.6", 3).reason) << "blue does not notice";
+    MUST(world.maps().ct_held->put(0, 0));
+}
+
 TEST_F(Conntrack, AReplyKeepsATranslatedConnectionYoung) {
     world.service(red, "172.21.0.5", 53, Protocol::udp, 40, {{1, red, b.address, 5353}});
     const auto ask = [&] { return world.leaves(a, a.to(ip("172.21.0.5")).udp(4000, 53)); };

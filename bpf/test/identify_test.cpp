@@ -87,7 +87,6 @@ TEST_F(PodSays, WhatOnlyRoutersAndServersSayIsDroppedByName) {
         return world.leaves(
             a, net::packet(a.mac, gateway_mac).ip(ip("fd00::5"), ip("ff02::1")).icmp(type, 0).payload(Bytes(16)));
     };
-    EXPECT_EQ(icmpv6(133).reason, abi::DROP_ROUTER_DISCOVERY);
     EXPECT_EQ(icmpv6(134).reason, abi::DROP_ROUTER_DISCOVERY);
     EXPECT_EQ(icmpv6(136).reason, abi::DROP_NEIGHBOUR);
     EXPECT_EQ(icmpv6(137).reason, abi::DROP_ROUTER_DISCOVERY);
@@ -96,6 +95,22 @@ TEST_F(PodSays, WhatOnlyRoutersAndServersSayIsDroppedByName) {
     EXPECT_EQ(world.leaves(a, dhcp).reason, abi::DROP_DHCP);
     EXPECT_EQ(world.leaves(a, a.to(ip("224.0.0.251")).udp(5353, 5353)).reason, abi::DROP_MULTICAST);
     EXPECT_EQ(world.leaves(a, a.to(ip("255.255.255.255")).udp(1, 2)).reason, abi::DROP_MULTICAST);
+}
+
+// Nothing is lost with these, and nobody need look: they have a name of their own.
+TEST_F(PodSays, WhatEveryKernelAnnouncesUnaskedIsNotCountedAmongTheLosses) {
+    const auto search = net::packet(a.mac, gateway_mac).ip(ip("fd00::5"), ip("ff02::2")).icmp(133, 0).payload(Bytes(16));
+    EXPECT_EQ(world.leaves(a, search).reason, abi::DROP_ANNOUNCEMENT);
+    for (const uint8_t listener : {uint8_t(131), uint8_t(132), uint8_t(143)}) {
+        const auto report = net::packet(a.mac, gateway_mac)
+                                .ip(ip("fe80::5"), ip("ff02::16"))
+                                .extension(0, {0, 5, 2, 0, 0, 1, 0})
+                                .icmp(listener, 0)
+                                .payload(Bytes(24));
+        EXPECT_EQ(world.leaves(a, report).reason, abi::DROP_ANNOUNCEMENT);
+    }
+    const auto igmp = net::packet(a.mac, gateway_mac).ip(a.address, ip("224.0.0.22")).protocol(2).payload(Bytes(16));
+    EXPECT_EQ(world.leaves(a, igmp).reason, abi::DROP_ANNOUNCEMENT);
 }
 
 TEST_F(PodSays, NobodySpeaksForAnother) {

@@ -170,7 +170,7 @@ TEST_F(Ipv6, WhatTheVpcDoesNotHoldIsDroppedByName) {
     EXPECT_EQ(to("ff02::1"), abi::DROP_MULTICAST);
     // Every kernel reports the groups it listens to.
     const auto report = says(client, ip("fe80::5"), ip("ff02::16")).extension(hop_by_hop, padding).icmp(143, 0).payload(Bytes(24));
-    EXPECT_EQ(world.leaves(client, report).reason, abi::DROP_MULTICAST);
+    EXPECT_EQ(world.leaves(client, report).reason, abi::DROP_ANNOUNCEMENT);
 }
 
 Bytes solicitation(const Mac& from, const Address& source, const Address& to, const Address& target) {

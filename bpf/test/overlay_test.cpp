@@ -1,4 +1,5 @@
 // Two nodes: what crosses between them, and what must not. Each path once with the offloads on and once off.
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <thread>
@@ -57,6 +58,15 @@ struct Overlay : testing::TestWithParam<bool> {
             EXPECT_EQ(*answer, "answer");
         }
     }
+
+    static void ipv6_on_the_wire(const Place& place, const char* link, const std::string& address) {
+        // Anew, for a link-local address that need not be probed for first.
+        for (const auto& [name, value] : {std::pair{"accept_dad", "0"}, {"disable_ipv6", "1"}, {"disable_ipv6", "0"}})
+            MUST(kernel::set_sysctl(place.netns(), fmt::format("net/ipv6/conf/{}/{}", link, name), value));
+        ip_command("-n " + place.name() + " addr add " + address + "/64 dev " + link + " nodad");
+    }
+
+    void route_red();
 
     // Counters outlive a world: they are compared with what they were when the test began.
     void wait_for_drop(const TwoNodes::Node& n, abi::drop_reason reason, abi::hook hook = abi::HOOK_TUNNEL_INGRESS) {
@@ -138,12 +148,8 @@ TEST_P(Overlay, AnIpv6ClientOutsideReachesABackendOnTheOtherNodeToo) {
     const Address client6 = ip("2001:db8:18::9"), balancer6 = ip("2001:db8:203::5");
     for (const auto& [place, link, address] : {std::tuple{&world.outside, "eth0", "2001:db8:18::9"},
                                                {&world.n1.place, "uplink", "2001:db8:18::1"},
-                                               {&world.n2.place, "uplink", "2001:db8:18::2"}}) {
-        // Anew, for a link-local address that need not be probed for first.
-        for (const auto& [name, value] : {std::pair{"accept_dad", "0"}, {"disable_ipv6", "1"}, {"disable_ipv6", "0"}})
-            MUST(kernel::set_sysctl(place->netns(), fmt::format("net/ipv6/conf/{}/{}", link, name), value));
-        ip_command("-n " + place->name() + " addr add " + address + "/64 dev " + link + " nodad");
-    }
+                                               {&world.n2.place, "uplink", "2001:db8:18::2"}})
+        ipv6_on_the_wire(*place, link, address);
     ip_command("-n " + world.outside.name() + " -6 route add 2001:db8:203::/64 dev eth0");
     for (const auto& [n, address] : {std::pair{&world.n1, "2001:db8:18::1"}, {&world.n2, "2001:db8:18::2"}}) {
         abi::node row = MUST(n->table.maps().node->lookup(0)).value();
@@ -244,20 +250,53 @@ TEST_P(Overlay, ANeighboursAddressIsBelievedFromItsOwnNodeOnly) {
     wait_for_drop(world.n2, abi::DROP_SPOOFED_ADDRESS);
 }
 
-TEST_P(Overlay, WhereTheFabricRoutesPodsNothingIsWrapped) {
-    for (const auto& [n, the_other, pod, address] : {std::tuple(&world.n1, &world.n2, &world.red_a_pod, b),
-                                                     std::tuple(&world.n2, &world.n1, &world.red_b_pod, a)}) {
-        MUST(n->table.maps().nodes->put(other, {abi::to_abi(the_other->underlay), wire_mtu, abi::NODE_ROUTED}));
-        MUST(n->table.maps().endpoints->put(abi::endpoint_key_of(VPC_OUTSIDE, pod->address), pod->id));
-        ip_command("-n " + n->place.name() + " route add " + address.text() + "/32 via " + the_other->underlay.text());
-        ip_command("-n " + n->place.name() + " link set dev weft_tunnel down");
+// The fabric routes red's pods: each node knows the next hop to the other in both families, and its own pods on the wire.
+void Overlay::route_red() {
+    for (const auto& [place, link, address] : {std::tuple{&world.n1.place, "uplink", "2001:db8:18::1"},
+                                               {&world.n2.place, "uplink", "2001:db8:18::2"}})
+        ipv6_on_the_wire(*place, link, address);
+    for (const auto& [n, the_other, hop6, pod, v6] :
+         {std::tuple(&world.n1, &world.n2, "2001:db8:18::2", &world.red_a_pod, a6),
+          std::tuple(&world.n2, &world.n1, "2001:db8:18::1", &world.red_b_pod, b6)}) {
+        auto& maps = n->table.maps();
+        MUST(maps.nodes->put(other | NODE_WAY_V4, {abi::to_abi(the_other->underlay), wire_mtu, abi::NODE_ROUTED}));
+        MUST(maps.nodes->put(other | NODE_WAY_V6, {abi::to_abi(ip(hop6)), wire_mtu, abi::NODE_ROUTED}));
+        for (const auto& [prefix, way] : {std::pair{n == &world.n1 ? "10.0.2.0/28" : "10.0.1.0/28", NODE_WAY_V4},
+                                          {n == &world.n1 ? "fd00::2:0/124" : "fd00::1:0/124", NODE_WAY_V6}})
+            MUST(maps.locations->put(abi::location_key_of(red, MUST(net::Prefix::parse(prefix))), other | way));
+        MUST(maps.endpoints->put(abi::endpoint_key_of(VPC_OUTSIDE, pod->address), pod->id));
+        MUST(maps.endpoints->put(abi::endpoint_key_of(VPC_OUTSIDE, v6), pod->id));
     }
+}
+
+TEST_P(Overlay, WhereTheFabricRoutesPodsNothingIsWrapped) {
+    route_red();
+    for (const auto* n : {&world.n1, &world.n2}) ip_command("-n " + n->place.name() + " link set dev weft_tunnel down");
     exchange(world.red_a, b, 8080, world.red_b.listen(Protocol::tcp, b, 8080), a);
+    exchange(world.red_b, a6, 8080, world.red_a.listen(Protocol::tcp, a6, 8080), b6);
+    world.n1.table.service(red, "172.21.0.5", 80, Protocol::tcp, 1, {{1, red, b, 8080}});
+    exchange(world.red_a, ip("172.21.0.5"), 80, world.red_b.listen(Protocol::tcp, b, 8080), a);
+    // Whoever looks for a pod on the wire finds its node, and is let in by nothing but that VPC's own pods.
     const Fd server = world.red_b.listen(Protocol::udp, b, 53);
-    ip_command("-n " + world.outside.name() + " route add 10.0.2.6/32 via 198.18.1.2");
+    ip_command("-n " + world.outside.name() + " route add 10.0.2.0/28 dev eth0");
     const Fd stranger = MUST(world.outside.connect(Protocol::udp, b, 53));
     ASSERT_TRUE(send_text(stranger, "let me in"));
     wait_for_drop(world.n2, abi::DROP_OUTSIDE_SOURCE, abi::HOOK_UPLINK_INGRESS);
+}
+
+TEST_P(Overlay, WhereTheFabricRoutesPodsTheTunnelTakesWhatThePacketDoesNotSay) {
+    route_red();
+    exchange(world.n1.place, b, 8080, world.red_b.listen(Protocol::tcp, b, 8080), ip("100.64.0.3"));
+    // A datagram cut by its sender for a wider wire than the other node's: cut again outside.
+    MUST(world.n1.table.maps().nodes->put(
+        other | NODE_WAY_V4, {abi::to_abi(world.n2.underlay), inner_mtu - 100, abi::NODE_ROUTED}));
+    const Fd server = world.red_b.listen(Protocol::udp, b, 53);
+    const Fd mine = MUST(world.red_a.connect(Protocol::udp, b, 53));
+    const int never = IP_PMTUDISC_DONT;
+    ASSERT_EQ(::setsockopt(mine.get(), IPPROTO_IP, IP_MTU_DISCOVER, &never, sizeof never), 0);
+    ASSERT_TRUE(send_text(mine, std::string(2048, 'x')));
+    EXPECT_EQ(MUST(answer_datagram(server, "all of it")).size(), 2048u);
+    EXPECT_EQ(MUST(receive_text(mine, 100)), "all of it");
 }
 
 TEST_P(Overlay, AFrameFromAnAddressThatIsNoNodesIsNotBelieved) {

@@ -95,17 +95,64 @@ TEST_F(TwoVpcs, TheApiServerBehindTheHostAnswersThePodThatAskedNotItsDouble) {
         world.service(vpc, "172.21.0.1", 443, Protocol::tcp, vpc, {{1, red, host.address, 6443}});
     }
     const Address kubernetes = ip("172.21.0.1");
-    ASSERT_TRUE(world.leaves(blue_a, blue_a.to(kubernetes).tcp(40000, 443, net::tcp_syn)).reached(host));
-    const Outcome answer = world.leaves(host, host.to(blue_a.address).tcp(6443, 40000, net::tcp_syn | net::tcp_ack));
-    ASSERT_TRUE(answer.reached(blue_a)) << answer;
-    EXPECT_EQ(answer.packet.source, kubernetes);
-    EXPECT_TRUE(world.leaves(blue_a, blue_a.to(kubernetes).tcp(40000, 443, net::tcp_ack)).reached(host));
-    // The double may not use the same port meanwhile: the host could not tell them apart.
-    EXPECT_EQ(world.leaves(red_a, red_a.to(kubernetes).tcp(40000, 443, net::tcp_syn)).reason, abi::DROP_TUPLE_TAKEN);
-    EXPECT_EQ(world.leaves(red_a, red_a.to(host.address).tcp(40000, 6443, net::tcp_syn)).reason, abi::DROP_TUPLE_TAKEN);
-    EXPECT_TRUE(world.leaves(red_a, red_a.to(kubernetes).tcp(40001, 443, net::tcp_syn)).reached(host));
-    EXPECT_TRUE(
-        world.leaves(host, host.to(red_a.address).tcp(6443, 40001, net::tcp_syn | net::tcp_ack)).reached(red_a));
+    // Scene 1: one after the other, from the same address and port; the host sees two ports.
+    std::map<uint32_t, uint16_t> seen;
+    for (const Pod* pod : {&blue_a, &red_a}) {
+        const Outcome syn = world.leaves(*pod, pod->to(kubernetes).tcp(40000, 443, net::tcp_syn));
+        ASSERT_TRUE(syn.reached(host)) << syn;
+        EXPECT_TRUE(syn.packet.checksums_ok) << syn;
+        EXPECT_EQ(syn.packet.source, pod->address);
+        seen[pod->vpc] = syn.packet.tcp->source_port;
+    }
+    EXPECT_EQ(seen[red], 40000) << "in its own VPC it keeps its port";
+    EXPECT_LT(seen[blue], 32768) << "below those that kernels choose, so that no double comes upon it later";
+    // Scene 2: both talk on; each hears its own answers, from the Service, at its own port.
+    for (const Pod* pod : {&red_a, &blue_a}) {
+        const auto says = host.to(pod->address).tcp(6443, seen[pod->vpc], net::tcp_syn | net::tcp_ack);
+        const Outcome answer = world.leaves(host, says);
+        ASSERT_TRUE(answer.reached(*pod)) << answer;
+        EXPECT_EQ(answer.packet.source, kubernetes);
+        EXPECT_EQ(answer.packet.tcp->destination_port, 40000);
+        EXPECT_TRUE(answer.packet.checksums_ok) << answer;
+        const Outcome ack = world.leaves(*pod, pod->to(kubernetes).tcp(40000, 443, net::tcp_ack));
+        ASSERT_TRUE(ack.reached(host)) << ack;
+        EXPECT_EQ(ack.packet.tcp->source_port, seen[pod->vpc]);
+        const auto entry = world.connection(red, Protocol::tcp, pod->address, seen[pod->vpc], host.address, 6443);
+        ASSERT_TRUE(entry);
+        EXPECT_EQ(entry->state, abi::CT_ESTABLISHED);
+        EXPECT_EQ(entry->other_vpc, pod->vpc);
+    }
+    // Scene 3: an error about the changed packet speaks of what the pod had sent.
+    const Outcome asked = world.leaves(blue_a, blue_a.to(kubernetes).tcp(40000, 443, net::tcp_ack));
+    const Bytes head(asked.frame.begin() + 14, asked.frame.begin() + 14 + 40);
+    const Outcome error = world.leaves(host, host.to(blue_a.address).icmp(3, 3).payload(head));
+    ASSERT_TRUE(error.reached(blue_a)) << error;
+    EXPECT_TRUE(error.packet.checksums_ok) << error;
+    EXPECT_EQ(error.packet.icmp->about->tcp->source_port, 40000);
+    EXPECT_EQ(error.packet.icmp->about->destination, kubernetes);
+    // Scene 4: what is known of the one says nothing about the other.
+    for (const auto& [key, entry] : MUST(world.maps().ct_established->all()))
+        if (key.vpc == red && entry.other_vpc == blue) MUST(world.maps().ct_established->erase(key));
+    EXPECT_TRUE(world.leaves(red_a, red_a.to(kubernetes).tcp(40000, 443, net::tcp_ack)).reached(host));
+    EXPECT_EQ(world.leaves(blue_a, blue_a.to(kubernetes).tcp(40000, 443, net::tcp_ack)).reason, abi::DROP_MIDSTREAM);
+}
+
+// DP-13: a nodePort, or a public address, of another VPC is an outside address: nothing translates the source yet.
+TEST_F(TwoVpcs, APublicAddressAndANodePortOfAnotherVpcAreRefusedByName) {
+    world.node("198.18.1.1", "2001:db8:18::1");
+    for (const uint32_t vpc : {uint32_t(VPC_OUTSIDE), blue}) {
+        for (const auto& [address, pod] : {std::pair{"203.0.113.5", "10.0.1.6"}, {"198.18.1.1", "10.0.1.6"},
+                                           {"2001:db8:203::5", "fd00::6"}, {"2001:db8:18::1", "fd00::6"}})
+            world.service(vpc, address, 30080, Protocol::tcp, 70, {{70, blue, ip(pod), 8080}}, 0, blue);
+    }
+    for (const char* to : {"203.0.113.5", "198.18.1.1"}) {
+        EXPECT_EQ(world.leaves(red_a, red_a.to(ip(to)).tcp(40000, 30080, net::tcp_syn)).reason, abi::DROP_NO_NAT);
+        EXPECT_NE(world.leaves(blue_a, blue_a.to(ip(to)).tcp(40000, 30080, net::tcp_syn)).reason, abi::DROP_NO_NAT);
+    }
+    for (const char* to : {"2001:db8:203::5", "2001:db8:18::1"}) {
+        const auto syn = net::packet(red_a.mac, gateway_mac).ip(ip("fd00::5"), ip(to)).tcp(40000, 30080, net::tcp_syn);
+        EXPECT_EQ(world.leaves(red_a, syn).reason, abi::DROP_NO_NAT);
+    }
 }
 
 TEST_F(TwoVpcs, AnotherPodTakesOverAnAddress) {

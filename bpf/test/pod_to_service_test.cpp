@@ -19,9 +19,12 @@ struct PodToService : testing::Test {
         use({b});
     }
 
+    uint32_t backend_of(const Pod& pod) const {
+        return pod.id == b.id ? backend_b : pod.id == c.id ? backend_c : 10 + pod.id;
+    }
     void use(const std::vector<Pod>& pods, Protocol protocol = Protocol::udp) {
         std::vector<Target> targets;
-        for (const Pod& pod : pods) targets.push_back({pod.id == b.id ? backend_b : backend_c, red, pod.address, 5353});
+        for (const Pod& pod : pods) targets.push_back({backend_of(pod), red, pod.address, 5353});
         world.service(red, "172.21.0.5", 53, protocol, service_id, targets);
     }
 
@@ -107,13 +110,32 @@ TEST_F(PodToService, ATcpConnectionOutlivesItsBackendInTheServiceAUdpFlowMoves) 
     EXPECT_TRUE(world.leaves(client, client.to(service).tcp(40000, 53, net::tcp_syn)).reached(c));
 }
 
+// DP-26: evenly over four, each within a fifth; one that leaves takes only its own along.
 TEST_F(PodToService, ConnectionsSpreadOverTheBackends) {
-    use({b, c});
-    int to_b = 0;
-    constexpr int connections = 400;
-    for (int i = 0; i < connections; ++i) to_b += world.leaves(client, question(uint16_t(10000 + i))).reached(b);
-    EXPECT_GT(to_b, connections * 3 / 10);
-    EXPECT_LT(to_b, connections * 7 / 10);
+    const std::vector<Pod> pods = {b, c, world.pod(red, "10.0.1.8"), world.pod(red, "10.0.1.9")};
+    use(pods);
+    constexpr int connections = 4000;
+    std::vector<int> went(connections, -1);
+    std::vector<int> count(pods.size(), 0);
+    for (int i = 0; i < connections; ++i) {
+        const Outcome out = world.leaves(client, question(uint16_t(10000 + i)));
+        for (size_t p = 0; p < pods.size(); ++p)
+            if (out.reached(pods[p])) went[size_t(i)] = int(p);
+        ASSERT_GE(went[size_t(i)], 0) << out;
+        ++count[size_t(went[size_t(i)])];
+    }
+    for (const int n : count) {
+        EXPECT_GT(n, connections / 4 * 8 / 10);
+        EXPECT_LT(n, connections / 4 * 12 / 10);
+    }
+    use({b, c, pods[2]});
+    world.remove_backend(backend_of(pods[3]));
+    for (int i = connections - 1000; i < connections; ++i) {
+        const Outcome out = world.leaves(client, question(uint16_t(10000 + i)));
+        const bool stays = went[size_t(i)] != 3 && out.reached(pods[size_t(went[size_t(i)])]);
+        EXPECT_TRUE(stays || went[size_t(i)] == 3) << "flow " << i << " moved";
+        EXPECT_FALSE(out.reached(pods[3]));
+    }
 }
 
 TEST_F(PodToService, ThePodThatIsItsOwnBackendSeesTheGateway) {
@@ -164,6 +186,9 @@ TEST_F(PodToService, WithoutEndpointsUdpGetsPortUnreachableAtOnce) {
     EXPECT_EQ(out.packet.icmp->about->destination, service);
     EXPECT_EQ(out.packet.icmp->about->udp->source_port, 4000);
     EXPECT_EQ(out.packet.icmp->about->udp->destination_port, 53);
+    // DP-20: nothing is remembered of it: the same flow goes on as soon as there is an endpoint.
+    use({b});
+    EXPECT_TRUE(world.leaves(client, question()).reached(b));
 }
 
 TEST_F(PodToService, AServiceWhoseRowsAreJustGoingIsNoBackend) {
@@ -197,14 +222,39 @@ TEST_F(PodToService, MidStreamTcpThatNobodyRemembersGetsAnRst) {
     EXPECT_TRUE(world.leaves(client, client.to(b.address).tcp(40000, 5353, net::tcp_ack)).reached(b));
 }
 
-TEST_F(PodToService, OnePortCannotSpeakToABackendDirectlyAndByItsServiceAtOnce) {
+TEST_F(PodToService, OnePortThatSpeaksByTheServiceCannotSpeakToItsBackendDirectly) {
     ASSERT_TRUE(world.leaves(client, question()).reached(b));
     EXPECT_EQ(world.leaves(client, client.to(b.address).udp(4000, 5353)).reason, abi::DROP_TUPLE_TAKEN);
+}
+
+TEST_F(PodToService, APortThatSpeaksToTheBackendDirectlyReachesItByTheServiceUnderAnotherPort) {
     ASSERT_TRUE(world.leaves(client, client.to(b.address).udp(4001, 5353)).reached(b));
-    EXPECT_EQ(world.leaves(client, question(4001)).reason, abi::DROP_TUPLE_TAKEN);
-    // With another backend to go to, the Service finds it.
+    // With another backend to go to, the Service finds it, and the port stays.
     use({b, c});
-    EXPECT_TRUE(world.leaves(client, question(4001)).reached(c));
+    const Outcome elsewhere = world.leaves(client, question(4001));
+    ASSERT_TRUE(elsewhere.reached(c)) << elsewhere;
+    EXPECT_EQ(elsewhere.packet.udp->source_port, 4001);
+    world.age(CT_UDP_S + 1);
+    ASSERT_TRUE(world.leaves(client, client.to(b.address).udp(4001, 5353)).reached(b));
+    // With none, b sees another port, and the client nothing of it.
+    use({b});
+    const Outcome asked = world.leaves(client, question(4001));
+    ASSERT_TRUE(asked.reached(b)) << asked;
+    const uint16_t seen = asked.packet.udp->source_port;
+    EXPECT_NE(seen, 4001);
+    EXPECT_TRUE(asked.packet.checksums_ok) << asked;
+    const Outcome answered = world.leaves(b, b.to(client.address).udp(5353, seen));
+    ASSERT_TRUE(answered.reached(client)) << answered;
+    EXPECT_EQ(answered.packet.source, service);
+    EXPECT_EQ(answered.packet.udp->destination_port, 4001);
+    EXPECT_TRUE(answered.packet.checksums_ok) << answered;
+    EXPECT_EQ(world.leaves(client, question(4001)).packet.udp->source_port, seen);
+    const Outcome direct = world.leaves(b, b.to(client.address).udp(5353, 4001));
+    ASSERT_TRUE(direct.reached(client)) << direct;
+    EXPECT_EQ(direct.packet.source, b.address);
+    // Later pieces of a datagram follow, though they have no port to change.
+    ASSERT_TRUE(world.leaves(client, question(4001).fragment(0x2000).payload(std::string(64, 'x'))).reached(b));
+    EXPECT_TRUE(world.leaves(client, client.to(service).protocol(17).fragment(9).payload(std::string(64, 'y'))).reached(b));
 }
 
 TEST_F(PodToService, APortWhoseServiceConnectionIsClosedMaySpeakToTheBackendDirectly) {

@@ -22,6 +22,7 @@
 namespace weft::test {
 namespace {
 
+constexpr int loopback = 1;
 constexpr int socket_timeout_s = 20;  // of what must come: a busy machine is slow
 
 // A socket address of either family.
@@ -179,10 +180,10 @@ RealWorld::RealWorld()
     wire_uplink();
 }
 
-void RealWorld::attach(int ifindex, ProgramName program) {
+void RealWorld::attach(int ifindex, ProgramName program, kernel::Direction direction) {
     kernel::Netlink netlink = MUST(kernel::Netlink::open(node.netns()));
     const auto attached =
-        MUST(kernel::attach_filter(netlink, ifindex, kernel::Direction::ingress, table.object().program(program)));
+        MUST(kernel::attach_filter(netlink, ifindex, direction, table.object().program(program)));
     EXPECT_EQ(attached, kernel::Attached::changed);
 }
 
@@ -221,6 +222,8 @@ Pod RealWorld::wire_host() {
     ip_command(in_node + "link set weft_net up");
     usual_ipv6(node, "weft_host");
     ip_command(in_node + "link set weft_host up");
+    MUST(kernel::set_sysctl(node.netns(), "net/ipv4/conf/weft_host/accept_local", "1"));
+    ip_command(in_node + "link set lo up");
     ip_command(in_node + "addr add 100.64.0.3/32 dev weft_host");
     ip_command(in_node + "addr add " + std::string(host_v6) + "/128 dev weft_host nodad");
     for (const char* prefix : {"fd00::/64", "fd00:1::/108"})
@@ -260,6 +263,8 @@ void RealWorld::wire_uplink() {
     std::copy(link.mac.bytes.begin(), link.mac.bytes.end(), row.uplink_mac);
     MUST(table.maps().node->put(0, row));
     attach(link.index, ProgramName::uplink_ingress);
+    for (const int sends : {link.index, loopback})
+        attach(sends, ProgramName::uplink_egress, kernel::Direction::egress);
 }
 
 void RealWorld::offloads_off(bool everywhere) {

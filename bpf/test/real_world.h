@@ -15,6 +15,7 @@
 #include "bpf/test/world.h"
 #include "kernel/netlink.h"
 #include "kernel/netns.h"
+#include "kernel/tc.h"
 
 namespace weft::test {
 
@@ -62,7 +63,7 @@ private:
     Pod wire_pod(const Place& place, uint32_t vpc, std::string_view address, std::string_view v6, uint32_t number);
     Pod wire_host();
     void wire_uplink();
-    void attach(int ifindex, ProgramName program);
+    void attach(int ifindex, ProgramName program, kernel::Direction direction = kernel::Direction::ingress);
 };
 
 }  // namespace weft::test

@@ -241,5 +241,24 @@ TEST_F(Affinity, DP18_AnEndpointThatLeftIsChosenAnewAndAnIdUsedAgainIsNoFriend) 
     for (uint16_t port = 40010; port < 40030; ++port) EXPECT_EQ(goes(a, port, service).id, other.id);
 }
 
+// DP-20: a backend that left the list but serves keeps its row with protocol 0 (agent/services.h): its flows stay, new
+// ones and clients that are remembered go elsewhere.
+TEST_F(Affinity, DP20_AFlowStaysWithABackendThatServesWhileItEndsAndTheClientGoesElsewhere) {
+    const uint32_t udp = service_id + 1;
+    backends(udp, {b}, Protocol::udp);
+    frontend(red, service, 53, Protocol::udp, {udp, 1, 0, 0, seconds});
+    const auto asks = [&](uint16_t port) { return world.leaves(a, a.to(service).udp(port, 53).payload("question")); };
+    ASSERT_TRUE(asks(40000).reached(b));
+    const uint32_t id = udp * 10 + b.id;
+    MUST(world.maps().backends->put(udp * 10 + c.id, {red, abi::to_abi(c.address), abi::to_abi_port(8080), uint8_t(Protocol::udp), 0}));
+    MUST(world.maps().slots->put({udp, 0}, udp * 10 + c.id));
+    MUST(world.maps().backends->put(id, {red, abi::to_abi(b.address), abi::to_abi_port(8080), 0, 0}));
+    EXPECT_TRUE(asks(40000).reached(b)) << "the flow it has";
+    for (uint16_t port = 40001; port < 40010; ++port) EXPECT_TRUE(asks(port).reached(c)) << "DP-18: a new one, for all that is remembered";
+    EXPECT_TRUE(asks(40000).reached(b));
+    MUST(world.maps().backends->erase(id));
+    EXPECT_TRUE(asks(40000).reached(c)) << "it serves no more";
+}
+
 }  // namespace
 }  // namespace weft::test

@@ -12,6 +12,7 @@
 namespace weft::test {
 namespace {
 
+constexpr int loopback = 1;
 constexpr unsigned tunnel_device_mtu = 65000;  // as agent/overlay.cpp has it
 
 void quiet_ipv6(const Place& place, const std::string& interface) {
@@ -19,10 +20,10 @@ void quiet_ipv6(const Place& place, const std::string& interface) {
         MUST(kernel::set_sysctl(place.netns(), "net/ipv6/conf/" + interface + "/" + name, value));
 }
 
-void attach(const Place& place, const World& table, int ifindex, ProgramName program) {
+void attach(const Place& place, const World& table, int ifindex, ProgramName program,
+            kernel::Direction direction = kernel::Direction::ingress) {
     kernel::Netlink netlink = MUST(kernel::Netlink::open(place.netns()));
-    MUST(kernel::attach_filter(netlink, ifindex, kernel::Direction::ingress,
-                               const_cast<World&>(table).object().program(program)));
+    MUST(kernel::attach_filter(netlink, ifindex, direction, const_cast<World&>(table).object().program(program)));
 }
 
 int index_of(const Place& place, std::string_view link) {
@@ -97,6 +98,8 @@ void TwoNodes::wire_node(Node& n, std::string_view host_address, uint8_t number)
     n.host = n.table.wired_pod(red, host_address, door, mac, abi::ENDPOINT_HOST);
     ip_command(in + "link set weft_net up");
     ip_command(in + "link set weft_host up");
+    ip_command(in + "link set lo up");
+    MUST(kernel::set_sysctl(n.place.netns(), "net/ipv4/conf/weft_host/accept_local", "1"));
     ip_command(in + "addr add " + std::string(host_address) + "/32 dev weft_host");
     for (const char* to : {"10.0.0.0/16", "172.21.0.0/20", "100.64.0.0/10"})
         ip_command(in + "route add " + to + " via 169.254.1.1 dev weft_host onlink src " + std::string(host_address));
@@ -112,6 +115,8 @@ void TwoNodes::wire_node(Node& n, std::string_view host_address, uint8_t number)
     MUST(n.table.maps().node->put(0, row));
     attach(n.place, n.table, door, ProgramName::pod_egress);
     attach(n.place, n.table, n.uplink, ProgramName::uplink_ingress);
+    for (const int sends : {n.uplink, loopback})
+        attach(n.place, n.table, sends, ProgramName::uplink_egress, kernel::Direction::egress);
     attach(n.place, n.table, n.tunnel, ProgramName::tunnel_ingress);
 }
 

@@ -217,13 +217,19 @@ TEST_F(Uplink, APodReachesThePublicAddressOfItsOwnVpc) {
     EXPECT_EQ(world.leaves(stranger, stranger.to(balancer).tcp(40000, 80, net::tcp_syn)).reason, abi::DROP_NO_NAT);
 }
 
-TEST_F(Uplink, AClientPortThatReachesABackendByOneAddressCannotReachItByAnotherUntilItCloses) {
+TEST_F(Uplink, AClientPortReachesOneBackendByTwoAddressesUnderTwoPorts) {
     world.service(VPC_OUTSIDE, "203.0.113.7", 80, Protocol::tcp, service_id, {{backend_b, red, b.address, 8080}}, 0,
                   red);
     ASSERT_TRUE(world.arrives(from(client, balancer).tcp(40000, 80, net::tcp_syn)).reached(b));
-    EXPECT_EQ(world.arrives(from(client, ip("203.0.113.7")).tcp(40000, 80, net::tcp_syn)).reason,
-              abi::DROP_TUPLE_TAKEN);
+    const Outcome second = world.arrives(from(client, ip("203.0.113.7")).tcp(40000, 80, net::tcp_syn));
+    ASSERT_TRUE(second.reached(b)) << second;
+    const uint16_t seen = second.packet.tcp->source_port;
+    EXPECT_NE(seen, 40000);
+    const Outcome answer = world.leaves(b, b.to(client).tcp(8080, seen, net::tcp_syn | net::tcp_ack));
+    EXPECT_EQ(answer.packet.source, ip("203.0.113.7")) << answer;
+    EXPECT_EQ(answer.packet.tcp->destination_port, 40000);
     EXPECT_TRUE(world.arrives(from(client, ip("203.0.113.7")).tcp(40001, 80, net::tcp_syn)).reached(b));
+    world.leaves(b, b.to(client).tcp(8080, seen, net::tcp_rst));
     world.leaves(b, b.to(client).tcp(8080, 40000, net::tcp_rst));
     EXPECT_TRUE(world.arrives(from(client, ip("203.0.113.7")).tcp(40000, 80, net::tcp_syn)).reached(b));
     // The first one's late packet belongs to nobody.

@@ -10,7 +10,6 @@
 #include "bpf/test/janitor.h"
 #include "kernel/link.h"
 #include "kernel/netlink.h"
-#include "kernel/test_run.h"
 #include "kernel/short_ipv6.h"
 
 namespace weft::test {
@@ -186,15 +185,16 @@ void World::announce(std::string_view address, bool here) {
 
 void World::remove_backend(uint32_t id) { MUST(maps().backends->erase(id)); }
 
-Outcome World::run(ProgramName program, int ifindex, const Bytes& frame) {
+Outcome World::run(ProgramName program, int ifindex, const Bytes& frame, const kernel::TestSkb& skb) {
     const abi::hook hook = program == ProgramName::pod_egress       ? abi::HOOK_POD_EGRESS
                            : program == ProgramName::tunnel_ingress ? abi::HOOK_TUNNEL_INGRESS
                                                                     : abi::HOOK_UPLINK_INGRESS;
     // Anew each time: what a world before this one left behind may still be counted.
     const std::vector<uint64_t> before = drops_of(maps(), hook);
-    kernel::TestRun run = MUST(kernel::test_run(object_.program(program).fd.get(), ifindex, frame));
+    kernel::TestRun run = MUST(kernel::test_run(object_.program(program).fd.get(), ifindex, frame, skb));
     Outcome outcome;
     outcome.action = run.action;
+    outcome.mark = run.mark;
     outcome.frame = std::move(run.frame);
     if (auto packet = net::read_packet(outcome.frame)) {
         outcome.packet = *packet;
@@ -228,10 +228,10 @@ std::optional<abi::ct_entry> World::connection(uint32_t vpc, Protocol protocol, 
 
 void World::age(uint32_t seconds) {
     for (auto* map : {maps().ct_established.get(), maps().ct_half_open.get()}) {
-        for (auto [key, entry] : MUST(map->all())) {
-            entry.last_seen_s -= seconds;
-            MUST(map->put(key, entry));
-        }
+        std::vector<std::pair<abi::ct_key, abi::ct_entry>> rows;
+        for (const auto& row : MUST(map->all())) rows.push_back(row);
+        for (auto& [key, entry] : rows) entry.last_seen_s -= seconds;
+        if (!rows.empty()) MUST(map->put_all(rows));
     }
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "kernel/bpf_object.h"
+#include "kernel/test_run.h"
 #include "net/packet_builder.h"
 
 namespace weft::test {
@@ -56,6 +57,7 @@ struct Outcome {
     int action = -1;
     Bytes frame;
     PacketView packet;
+    uint32_t mark = 0;
     std::optional<abi::drop_reason> reason;  // what was counted, if anything was
 
     bool reached(const Pod& pod) const { return action == sent && !reason && packet.destination_mac == pod.mac; }
@@ -99,8 +101,14 @@ public:
 
     Outcome leaves(const Pod& pod, const Bytes& frame) { return run(ProgramName::pod_egress, pod.ifindex, frame); }
     Outcome leaves(const Pod& pod, const net::PacketBuilder& packet) { return leaves(pod, packet.bytes()); }
-    Outcome arrives(const Bytes& frame) { return run(ProgramName::uplink_ingress, uplink_ifindex_, frame); }
-    Outcome arrives(const net::PacketBuilder& packet) { return arrives(packet.bytes()); }
+    Outcome arrives(const Bytes& frame, uint32_t mark = 0) {
+        return run(ProgramName::uplink_ingress, uplink_ifindex_, frame, {.mark = mark});
+    }
+    Outcome arrives(const net::PacketBuilder& packet, uint32_t mark = 0) { return arrives(packet.bytes(), mark); }
+    // A program of the node itself sends this; what turns round is to arrive with its mark.
+    Outcome node_sends(const net::PacketBuilder& packet) {
+        return run(ProgramName::uplink_egress, uplink_ifindex_, packet.bytes(), {.is_made_here = true});
+    }
 
     // The connection row that these two ends share, established or half-open.
     std::optional<abi::ct_entry> connection(uint32_t vpc, Protocol protocol, const Address& a, uint16_t a_port,
@@ -108,7 +116,7 @@ public:
     void age(uint32_t seconds);  // makes every conntrack entry look that much older
 
 private:
-    Outcome run(ProgramName program, int ifindex, const Bytes& frame);
+    Outcome run(ProgramName program, int ifindex, const Bytes& frame, const kernel::TestSkb& skb = {});
 
     BpfObject& object_;
     uint32_t next_id_ = 1;

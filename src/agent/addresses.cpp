@@ -90,6 +90,20 @@ std::optional<Choice> choose_address(const std::vector<Block>& blocks, const clo
     return best;
 }
 
+std::expected<Choice, WishProblem> wished_address(const std::vector<Block>& blocks, const cloud::VSwitch& vswitch,
+                                                  const AllocationLog& log, uint64_t now_s,
+                                                  const net::Address& address) {
+    if (!cloud::usable_addresses(vswitch.cidr, vswitch.cidr).contains(address))
+        return std::unexpected(WishProblem::outside);
+    if (taken_addresses(vswitch.vpc, log, now_s).contains(address)) return std::unexpected(WishProblem::taken);
+    for (const Block& block : blocks) {
+        if (block.deleting || block.vpc != vswitch.vpc || block.vswitch != vswitch.name || !block.pod_name.empty())
+            continue;
+        if (block.cidr.contains(address) && !block.withheld.contains(address)) return Choice{block.name, address};
+    }
+    return std::unexpected(WishProblem::not_here);
+}
+
 json::Object desired_block_status(const Block& block, const cloud::VSwitch* vswitch, const AllocationLog& log,
                                   uint64_t now_s, WallTime now, const json::Value* actual) {
     json::Array allocations;

@@ -46,6 +46,13 @@ struct Choice {
 std::optional<Choice> choose_address(const std::vector<Block>& blocks, const cloud::VSwitch& vswitch,
                                      const AllocationLog& log, uint64_t now_s, const Asker& asker = {});
 
+// One that its runtime wishes for (CNI-34), or why it cannot have it: it is none of the vSwitch's, somebody has it or it
+// rests, or no block that is lent to this node has it.
+enum class WishProblem : uint8_t { outside, taken, not_here };
+std::expected<Choice, WishProblem> wished_address(const std::vector<Block>& blocks, const cloud::VSwitch& vswitch,
+                                                  const AllocationLog& log, uint64_t now_s,
+                                                  const net::Address& address);
+
 // The status a block should have: who has its addresses, which ones rest (until, in wall time), used and free, and which
 // spec that follows (what it withholds is then nobody's, or is listed). Times that `actual` shows already are kept when
 // they are right to the second or two: two clocks never round alike.

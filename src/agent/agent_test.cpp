@@ -386,8 +386,8 @@ TEST(Agent, a_nodes_life_in_scenes) {
     EXPECT_EQ(block.integer({"status", "free"}), 13);
     EXPECT_EQ(json::find_string(block.array({"status", "allocations"})[1], {"name"}), "web");
 
-    // Scene 6: ADD again gives the same answer; CHECK agrees, and names what was broken by hand.
-    EXPECT_EQ(world.add("default", "web").wired.address, "10.0.1.2");
+    // Scene 6: ADD again is refused and changes nothing (CNI-30); CHECK agrees, and names what was broken by hand.
+    EXPECT_EQ(world.add("default", "web").answer, Answer::interface_exists);
     EXPECT_EQ(world.call(world.request(Command::check, "default", "web")).answer, Answer::ok);
     {
         const Netns pod = world.pod("default", "web");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "agent/service_plan.h"
 #include "base/log.h"
 #include "base/metrics.h"
 
@@ -42,6 +43,10 @@ std::set<std::string> nodes_that_serve(const std::vector<kube::ObjectPtr>& slice
 
 }  // namespace
 
+bool is_usable(const kube::Object& node) {
+    return kube::condition_is(node, "Ready", "True") && !node.labels().contains(std::string(exclusion_label));
+}
+
 bool is_announced_where_it_serves(const kube::Object& service) {
     return service.string({"spec", "type"}) == "LoadBalancer" &&
            service.string({"spec", "externalTrafficPolicy"}) == "Local";
@@ -53,7 +58,7 @@ Candidates find_candidates(
     std::set<std::string> all, ready;
     for (const kube::ObjectPtr& node : nodes) {
         all.emplace(node->name());
-        if (kube::condition_is(*node, "Ready", "True")) ready.emplace(node->name());
+        if (is_usable(*node)) ready.emplace(node->name());
     }
     const std::set<std::string>& usable = ready.empty() ? all : ready;
     Candidates candidates{.everyone = first(usable), .is_alone = all.size() == 1, .of_address = {}};
@@ -73,7 +78,8 @@ std::vector<net::Address> Announcer::public_addresses() const {
     std::vector<net::Address> addresses;
     const auto& rows = tables_.frontends.rows();  // by VPC, 0 first
     for (auto at = rows.begin(); at != rows.end() && at->first.vpc == VPC_OUTSIDE; ++at)
-        if (at->first.port == 0 && at->first.protocol == 0) addresses.push_back(abi::from_abi(at->first.address));
+        if (at->first.port == 0 && at->first.protocol == 0 && (at->second.flags & frontend_is_external) == 0)
+            addresses.push_back(abi::from_abi(at->first.address));
     return addresses;
 }
 
@@ -117,17 +123,19 @@ void Announcer::judge(const net::Address& address, State& state) {
     announce(address, state);
 }
 
-// Nobody is asked for an IPv6 address.
-void Announcer::follow(const net::Address& address, State& state, const std::vector<net::Address>& all) {
-    const auto rank = rank_of(address);
-    bool wanted = rank == 0;
-    if (!candidates_.of_address.contains(address)) {
-        for (const net::Address& other : all) {
-            if (!other.is_v4() || candidates_.of_address.contains(other)) continue;
-            wanted = is_announced(other);
-            if (wanted) break;
-        }
+std::optional<bool> Announcer::is_ipv4_ours(const std::vector<net::Address>& all) const {
+    std::optional<bool> ours;
+    for (const net::Address& address : all) {
+        if (!address.is_v4() || candidates_.of_address.contains(address)) continue;
+        ours = is_announced(address);
+        if (*ours) break;
     }
+    return ours;
+}
+
+// Nobody is asked for an IPv6 address.
+void Announcer::follow(const net::Address& address, State& state, std::optional<bool> ipv4) {
+    const bool wanted = ipv4 && !candidates_.of_address.contains(address) ? *ipv4 : rank_of(address) == 0;
     if (wanted && !is_announced(address)) announce(address, state);
     else if (!wanted && is_announced(address)) withdraw(address, "another does");
 }
@@ -168,10 +176,15 @@ void Announcer::round() {
         announced.set(0);
         return;
     }
+    std::optional<std::optional<bool>> ipv4;  // known once the IPv4 ones are judged: they come first
     for (const net::Address& address : addresses) {
         State& state = states_[address];
-        if (address.is_v4() || candidates_.is_alone) judge(address, state);
-        else if (!candidates_.everyone.empty()) follow(address, state, addresses);
+        if (address.is_v4() || candidates_.is_alone) {
+            judge(address, state);
+        } else if (!candidates_.everyone.empty()) {
+            if (!ipv4) ipv4 = is_ipv4_ours(addresses);
+            follow(address, state, *ipv4);
+        }
         if (!is_announced(address)) continue;
         ++count;
         if (state.greetings == 0) continue;

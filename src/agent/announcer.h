@@ -5,8 +5,8 @@
 //   silent ──(a candidate, and nobody answered `patience` rounds)──→ announced: row written, gratuitous ARP
 //   announced ──(no candidate any more | wire unplugged | a second one with a smaller MAC answers)──→ silent
 //
-// Candidates, the first candidates_max by name: the Ready nodes; for externalTrafficPolicy Local those of them with an
-// endpoint of the Service. A later candidate waits longer than the one before it. Who announces keeps on when a
+// Candidates, the first candidates_max by name: the Ready nodes without the label that excludes them (kubernetes.md: a node
+// about to leave carries it); for externalTrafficPolicy Local those of them with an endpoint of the Service. A later candidate waits longer than the one before it. Who announces keeps on when a
 // candidate before it comes back: connections through it go on. A lone node asks nobody. An IPv6 address goes with the
 // IPv4 ones of the same candidates.
 //
@@ -26,11 +26,12 @@ namespace weft::agent {
 
 inline constexpr Duration announcer_round = std::chrono::milliseconds(300);
 inline constexpr size_t candidates_max = 4;
+inline constexpr std::string_view exclusion_label = "node.kubernetes.io/exclude-from-external-load-balancers";
 inline constexpr size_t asks_max = 64;
 
 // What the API says about who may announce.
 struct Candidates {
-    std::vector<std::string> everyone;  // the Ready nodes by name; all nodes when none is
+    std::vector<std::string> everyone;  // the usable nodes by name; all nodes when none is
     bool is_alone = false;              // there is one node only
     std::map<net::Address, std::vector<std::string>> of_address;  // where they are fewer
 
@@ -40,6 +41,8 @@ struct Candidates {
 Candidates find_candidates(
     const std::vector<kube::ObjectPtr>& nodes, const std::vector<kube::ObjectPtr>& local_services,
     const std::function<std::vector<kube::ObjectPtr>(const kube::ObjectKey&)>& slices_of);
+// Ready, and not excluded.
+bool is_usable(const kube::Object& node);
 // A Service whose public addresses only nodes with its endpoints should announce.
 bool is_announced_where_it_serves(const kube::Object& service);
 
@@ -65,7 +68,9 @@ private:
     std::optional<size_t> rank_of(const net::Address& address) const;  // none: not a candidate
     bool is_announced(const net::Address& address) const;
     void judge(const net::Address& address, State& state);
-    void follow(const net::Address& address, State& state, const std::vector<net::Address>& all);
+    // Whether an IPv4 address that everybody may announce is ours; none: there is no such address.
+    std::optional<bool> is_ipv4_ours(const std::vector<net::Address>& all) const;
+    void follow(const net::Address& address, State& state, std::optional<bool> ipv4);
     void announce(const net::Address& address, State& state);
     void withdraw(const net::Address& address, std::string_view why);
     void ask_some(const std::vector<net::Address>& addresses);

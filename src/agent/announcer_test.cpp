@@ -217,5 +217,16 @@ status: {loadBalancer: {ingress: [{ip: 203.0.113.64}]}})");
     EXPECT_TRUE(find_candidates({node("n1", false)}, {}, {}).is_alone);
 }
 
+// SVC-73
+TEST(Candidates, are_no_nodes_that_are_excluded_from_load_balancing) {
+    kube::Object leaving = *node("n1", true);
+    leaving.set_label(exclusion_label, "");
+    const auto gone_soon = std::make_shared<const kube::Object>(leaving);
+    using Names = std::vector<std::string>;
+    EXPECT_EQ(find_candidates({gone_soon, node("n2", true)}, {}, {}).everyone, Names{"n2"});
+    EXPECT_FALSE(find_candidates({gone_soon, node("n2", true)}, {}, {}).is_alone);
+    EXPECT_EQ(find_candidates({gone_soon}, {}, {}).everyone, Names{"n1"}) << "better than nobody";
+}
+
 }  // namespace
 }  // namespace weft::agent

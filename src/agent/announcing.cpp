@@ -9,8 +9,7 @@ constexpr std::string_view service_name_label = "kubernetes.io/service-name";
 
 // Heartbeats and annotations change nothing here.
 bool is_same_candidate(const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
-    return before && after &&
-           kube::condition_is(*before, "Ready", "True") == kube::condition_is(*after, "Ready", "True");
+    return before && after && is_usable(*before) == is_usable(*after);
 }
 
 }  // namespace

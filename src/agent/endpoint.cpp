@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "agent/interface_ipv6.h"
 #include "agent/routes.h"
 #include "base/log.h"
@@ -28,26 +30,46 @@ void count(const Request& request, Answer answer) {
 
 AttachmentKey key_of(const Request& request) { return {request.container_id, request.ifname}; }
 
-// What a failed step means to the runtime.
+// What a failed step at the kernel means to the runtime (CNI-30, CNI-36).
 Answer answer_of(const Error& error) {
     switch (error.code) {
         case Code::already_exists: return Answer::interface_exists;
         case Code::not_found: return Answer::container_unknown;
-        case Code::exhausted: return Answer::try_again;
+        case Code::io: return Answer::io_failure;
         default: return Answer::internal;
     }
+}
+
+// A port of the node that the runtime says and the Pod does not; "" = none. What is mapped is what the Pod says.
+std::string port_not_of(const kube::Object& pod, const Request& request) {
+    const auto is_of = [](const json::Value& container, const protocol::cni::HostPort& port) {
+        const json::Array* const ports = json::find_array(container, {"ports"});
+        return ports != nullptr && std::any_of(ports->begin(), ports->end(), [&](const json::Value& entry) {
+                   return json::find_int(entry, {"hostPort"}) == port.number &&
+                          json::find_int(entry, {"containerPort"}) == port.target &&
+                          json::find_string(entry, {"protocol"}, "TCP") == net::protocol_name(port.protocol);
+               });
+    };
+    for (const protocol::cni::HostPort& port : request.host_ports) {
+        bool found = false;
+        for (const std::string_view kind : {"containers", "initContainers"})
+            for (const json::Value& container : pod.array({"spec", kind})) found = found || is_of(container, port);
+        if (!found)
+            return "hostPort " + std::to_string(port.number) + " is none of pod " + pod.key().text();
+    }
+    return "";
 }
 
 }  // namespace
 
 EndpointService::EndpointService(const View& view, Tables& tables, AllocationLog& log, Wiring& wiring,
-                                 unsigned node_mtu, const Clock& clock,
+                                 const PodMtu& mtu, const Clock& clock,
                                  std::function<void(const std::string&)> on_allocation)
     : view_(view),
       tables_(tables),
       log_(log),
       wiring_(wiring),
-      node_mtu_(node_mtu),
+      mtu_(mtu),
       clock_(clock),
       on_allocation_(std::move(on_allocation)) {}
 
@@ -109,18 +131,26 @@ std::optional<MonotonicTime> EndpointService::next_deadline() const {
 
 std::expected<Reply, EndpointService::NotYet> EndpointService::add(const Request& request) {
     if (auto reply = existing(request)) return *reply;
-    const Allocation allocation = TRY(choose(request));
+    const auto chosen = choose(request);
+    if (!chosen && chosen.error().is_final) return Reply::error(chosen.error().answer, chosen.error().why);
+    const Allocation allocation = TRY(chosen);
+    const kube::ObjectPtr pod = view_.pods.get({request.pod_namespace, request.pod_name});
+    if (const std::string owner = pod && host_port_owner_ ? host_port_owner_(*pod) : ""; !owner.empty())
+        return Reply::error(Answer::host_port_taken, "a hostPort of pod " + pod->key().text() + " is in use", owner);
     return wire(allocation);
 }
 
-// An ADD again: the same answer while the attachment stands; what a crash or a vanished namespace left is taken away.
+// An ADD again is refused while the attachment stands: a runtime that lost our answer calls DEL first (CNI-30). What a
+// crash or a vanished namespace left is taken away.
 std::optional<Reply> EndpointService::existing(const Request& request) {
     const Allocation* found = log_.find(key_of(request));
     if (found == nullptr) return std::nullopt;
     const Allocation allocation = *found;
     if (allocation.confirmed && allocation.netns == request.netns) {
         const auto socket = wiring_.inspect(plug_of(allocation));
-        if (socket) return wired_reply(allocation);
+        if (socket)
+            return Reply::error(Answer::interface_exists, request.ifname + " is there already, from an ADD before",
+                                "DEL takes it away");
         if (socket.error().code != Code::not_found)
             return Reply::error(Answer::interface_exists, "the attachment exists and differs", socket.error().message);
     }
@@ -138,6 +168,8 @@ std::expected<Allocation, EndpointService::NotYet> EndpointService::choose(const
     if (!request.pod_uid.empty() && pod->uid() != request.pod_uid)
         return not_yet(Answer::try_again,
                        "pod " + name + " has UID " + std::string(pod->uid()) + ", not " + request.pod_uid);
+    if (const std::string odd = port_not_of(*pod, request); !odd.empty())
+        return std::unexpected(NotYet{Answer::invalid_config, "runtimeConfig.portMappings: " + odd, true});
     const std::string_view vswitch_name = pod->annotation(cloud::chosen_vswitch_annotation);
     if (vswitch_name.empty()) return not_yet(Answer::try_again, "pod " + name + " has no vSwitch yet");
 
@@ -156,10 +188,13 @@ std::expected<Allocation, EndpointService::NotYet> EndpointService::choose(const
         if (!address) return not_yet(Answer::internal, "pod " + name + ": " + address.error().message);
         asker.address = *address;
     }
-    const auto choice = choose_address(view_.my_blocks(), *vswitch, log_, uptime_s(clock_), asker);
+    auto choice = choose_address(view_.my_blocks(), *vswitch, log_, uptime_s(clock_), asker);
+    if (!request.address.empty()) choice = TRY(choose_wished(request, *vswitch, asker));
     if (!choice && asker.address)
         return not_yet(Answer::try_again, asker.address->text() + ", reserved for pod " + name +
                                               ", is not lent to this node yet, or another pod still has it");
+    if (!choice && !may_free_up(*vswitch))
+        return not_yet(Answer::address_exhausted, "VSwitch " + vswitch->name + " has no free address at all");
     if (!choice) return not_yet(Answer::try_again, "VSwitch " + vswitch->name + " has no free address on this node");
     const auto id = free_endpoint_id(tables_, endpoint_ids());
     if (!id) return not_yet(Answer::try_again, id.error().message);
@@ -178,19 +213,20 @@ std::expected<Allocation, EndpointService::NotYet> EndpointService::choose(const
     allocation.ipv6 = cloud::ipv6_of(*vswitch, choice->address);
     allocation.endpoint_id = *id;
     allocation.host_link = kernel::new_pod_link_name();
-    allocation.mtu = request.mtu != 0 ? std::min(request.mtu, node_mtu_) : node_mtu_;
+    allocation.mtu = request.mtu != 0 ? std::min(request.mtu, mtu_.of(*vpc)) : mtu_.of(*vpc);
     allocation.network = request.network;
     allocation.reserved_ms = uptime_ms(clock_);
     return allocation;
 }
 
 Reply EndpointService::wire(const Allocation& allocation) {
-    const auto failed = [&](const char* doing, const Error& error) {
-        return Reply::error(answer_of(error), std::string("add ") + allocation.pod_name + ": " + doing, error.message);
+    const auto refused = [&](Answer answer, const char* doing, const Error& error) {
+        return Reply::error(answer, std::string("add ") + allocation.pod_name + ": " + doing, error.message);
     };
+    const auto failed = [&](const char* doing, const Error& error) { return refused(answer_of(error), doing, error); };
     const Plug plug = plug_of(allocation);
     if (const Status reserved = log_.reserve(allocation); !reserved)
-        return failed("reserve an address", reserved.error());
+        return refused(Answer::io_failure, "reserve an address", reserved.error());
     Rollback rollback;
     rollback.on_failure([&] { (void)forget(allocation); });
     const auto socket = wiring_.connect(plug);
@@ -199,7 +235,8 @@ Reply EndpointService::wire(const Allocation& allocation) {
     if (const Status put = put_endpoint(tables_, endpoint_of(allocation, *socket)); !put)
         return failed("write the endpoint", put.error());
     if (const Status opened = wiring_.open(plug); !opened) return failed("open the interface", opened.error());
-    if (const Status confirmed = log_.confirm(allocation.key); !confirmed) return failed("confirm", confirmed.error());
+    if (const Status confirmed = log_.confirm(allocation.key); !confirmed)
+        return refused(Answer::io_failure, "confirm", confirmed.error());
     rollback.dismiss();
     tell_blocks(allocation.vpc, allocation.address);
     return wired_reply(allocation);
@@ -260,6 +297,14 @@ Plug EndpointService::plug_of(const Allocation& allocation) const {
             .mtu = allocation.mtu};
 }
 
+bool EndpointService::is_routed(const Allocation& allocation) const {
+    const auto vpc = view_.vpc(allocation.vpc);
+    if (vpc) return vpc->is_routed;
+    // Not legible now: what the data plane has stays.
+    const uint32_t* const row = tables_.endpoints.find(abi::endpoint_key_of(VPC_OUTSIDE, allocation.address));
+    return row != nullptr && *row == allocation.endpoint_id;
+}
+
 Endpoint EndpointService::endpoint_of(const Allocation& allocation, const Socket& socket) const {
     auto routing = routing_of(view_, allocation);
     if (!routing) {  // its VPC or vSwitch is not legible now: what the data plane has stays
@@ -275,7 +320,8 @@ Endpoint EndpointService::endpoint_of(const Allocation& allocation, const Socket
             .v6 = allocation.ipv6,
             .mac = kernel::endpoint_mac(allocation.endpoint_id),
             .flags = routing->forwards ? uint32_t(abi::ENDPOINT_FORWARDS) : 0,
-            .route_table = routing->table};
+            .route_table = routing->table,
+            .is_routed = is_routed(allocation)};
 }
 
 Reply EndpointService::wired_reply(const Allocation& allocation) const {

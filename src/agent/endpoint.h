@@ -15,8 +15,10 @@
 #include <string>
 #include <vector>
 
+#include "agent/addresses.h"
 #include "agent/allocation_log.h"
 #include "agent/endpoint_rows.h"
+#include "agent/mtu.h"
 #include "agent/view.h"
 #include "agent/wiring.h"
 #include "protocol/cni.h"
@@ -36,10 +38,12 @@ public:
     using Respond = std::function<void(Answered)>;
 
     // `on_allocation` hears the block's name whenever what its status should say has changed.
-    EndpointService(const View& view, Tables& tables, AllocationLog& log, Wiring& wiring, unsigned node_mtu,
+    EndpointService(const View& view, Tables& tables, AllocationLog& log, Wiring& wiring, const PodMtu& mtu,
                     const Clock& clock, std::function<void(const std::string& block)> on_allocation);
 
     void ask(const protocol::cni::Request& request, Respond respond);
+    // Who else has a hostPort of the pod, in words; "" = nobody.
+    void ask_for_host_ports(std::function<std::string(const kube::Object& pod)> owner) { host_port_owner_ = std::move(owner); }
     void retry_waiting();   // something in the caches has changed
     void expire_waiting();  // answers those whose patience is over
     std::optional<MonotonicTime> next_deadline() const;
@@ -54,6 +58,7 @@ private:
     struct NotYet {
         protocol::cni::Answer answer;  // when patience ends
         std::string why;
+        bool is_final = false;  // nothing that may come changes it: no reason to wait
     };
     struct Waiting {
         protocol::cni::Request request;
@@ -64,6 +69,8 @@ private:
 
     std::expected<protocol::cni::Reply, NotYet> add(const protocol::cni::Request& request);
     std::expected<Allocation, NotYet> choose(const protocol::cni::Request& request) const;
+    std::expected<Choice, NotYet> choose_wished(const protocol::cni::Request& request, const cloud::VSwitch& vswitch,
+                                                const Asker& asker) const;
     protocol::cni::Reply wire(const Allocation& allocation);
     std::optional<protocol::cni::Reply> existing(const protocol::cni::Request& request);
     Answered del(const protocol::cni::Request& request);
@@ -71,9 +78,11 @@ private:
     // endpoint_care.cpp
     protocol::cni::Reply status();
     Answered collect_garbage(const protocol::cni::Request& request);
+    bool may_free_up(const cloud::VSwitch& vswitch) const;  // an address of it, though none is free on this node
     std::string difference(const Allocation& allocation) const;  // of links and rows from what they should be; "" = none
 
     Plug plug_of(const Allocation& allocation) const;
+    bool is_routed(const Allocation& allocation) const;
     Endpoint endpoint_of(const Allocation& allocation, const Socket& socket) const;
     protocol::cni::Reply wired_reply(const Allocation& allocation) const;
     Status forget(const Allocation& allocation);  // rows and log; not the link
@@ -84,9 +93,10 @@ private:
     Tables& tables_;
     AllocationLog& log_;
     Wiring& wiring_;
-    unsigned node_mtu_;
+    PodMtu mtu_;
     const Clock& clock_;
     std::function<void(const std::string&)> on_allocation_;
+    std::function<std::string(const kube::Object&)> host_port_owner_;
     std::list<Waiting> waiting_;
     bool is_adopted_ = false;
 };

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace weft::agent {
@@ -53,6 +55,41 @@ Reply EndpointService::status() {
     if (!has_address && vswitches > 0 && dry == vswitches)
         return Reply::error(Answer::not_available, "no vSwitch has a free address");
     return {};
+}
+
+// CNI-34: an address that the runtime names is that one or an error.
+std::expected<Choice, EndpointService::NotYet> EndpointService::choose_wished(const Request& request,
+                                                                              const cloud::VSwitch& vswitch,
+                                                                              const Asker& asker) const {
+    const auto refuse_now = [&](Answer answer, const std::string& why) {
+        return std::unexpected(NotYet{answer, "address " + request.address + ": " + why, true});
+    };
+    const auto address = net::Address::parse(request.address);
+    if (!address) return refuse_now(Answer::invalid_config, "not legible");
+    if (asker.address && *asker.address != *address)
+        return refuse_now(Answer::invalid_config, asker.address->text() + " is kept for the pod");
+    if (asker.address) {
+        if (const auto kept = choose_address(view_.my_blocks(), vswitch, log_, uptime_s(clock_), asker)) return *kept;
+        return std::unexpected(NotYet{Answer::try_again, "address " + request.address + " is not lent to this node yet"});
+    }
+    const auto choice = wished_address(view_.my_blocks(), vswitch, log_, uptime_s(clock_), *address);
+    if (choice) return *choice;
+    if (choice.error() == WishProblem::outside)
+        return refuse_now(Answer::invalid_config, "VSwitch " + vswitch.name + " gives none such");
+    if (choice.error() == WishProblem::taken) return refuse_now(Answer::address_exhausted, "taken");
+    return std::unexpected(NotYet{Answer::try_again, "address " + request.address + " is not lent to this node"});
+}
+
+// CNI-32: a rest that ends, or a block that the controller can still lease.
+bool EndpointService::may_free_up(const cloud::VSwitch& vswitch) const {
+    const kube::ObjectPtr object = view_.vswitches.get(vswitch.name);
+    const json::Value* const available = object ? object->find({"status", "availableIPCount"}) : nullptr;
+    if (available == nullptr || !available->is_int64() || available->get_int64() > 0) return true;
+    const auto& cooling = log_.cooling();
+    return std::any_of(cooling.begin(), cooling.end(), [&](const auto& resting) {
+        return resting.first.vpc == vswitch.vpc && resting.second > uptime_s(clock_) &&
+               vswitch.cidr.contains(resting.first.address);
+    });
 }
 
 // CNI-44, CNI-46. What an ADD made after the list was drawn up cannot be in it.

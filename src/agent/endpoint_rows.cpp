@@ -33,6 +33,11 @@ EndpointRows desired_rows(const Endpoint& endpoint) {
         rows.endpoints.emplace(abi::endpoint_key_of(endpoint.vpc, *endpoint.v6), endpoint.id);
         rows.endpoints.emplace(abi::short_key_of(endpoint.vpc, *endpoint.v6), endpoint.id);
     }
+    if (endpoint.is_routed) {
+        if (!endpoint.v4.is_unspecified())
+            rows.endpoints.emplace(abi::endpoint_key_of(VPC_OUTSIDE, endpoint.v4), endpoint.id);
+        if (endpoint.v6) rows.endpoints.emplace(abi::endpoint_key_of(VPC_OUTSIDE, *endpoint.v6), endpoint.id);
+    }
     for (const net::Address& address : endpoint.local_addresses)
         rows.endpoints.emplace(abi::endpoint_key_of(endpoint.vpc, address), endpoint.id);
     rows.endpoint.emplace(endpoint.id, row);

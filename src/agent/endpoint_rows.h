@@ -27,6 +27,7 @@ struct Endpoint {
     net::Mac mac;                               // its own side
     uint32_t flags = 0;                         // abi::endpoint_flags
     uint32_t route_table = 0;                   // 0: its VPC's system table
+    bool is_routed = false;                     // its own addresses are known to the fabric: rows of VPC 0 too
 };
 
 struct EndpointRows {

@@ -2,6 +2,8 @@
 // (links, maps, the log file) as it is; a new agent adopts it. Seeds are printed; the same seed gives the same run.
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "agent/sim_node.h"
 #include "base/rng.h"
 
@@ -213,10 +215,14 @@ spec: {nodeName: n1}
     world.check("nothing was wired");
 }
 
-TEST(EndpointSim, an_ADD_repeated_gives_the_same_and_CHECK_agrees) {
+// CNI-30
+TEST(EndpointSim, CNI_30_an_ADD_repeated_is_refused_and_changes_nothing_and_CHECK_agrees) {
     World world;
     const auto first = world.call(world.request(Command::add, 0));
-    EXPECT_EQ(world.call(world.request(Command::add, 0)), first);
+    const auto again = world.call(world.request(Command::add, 0));
+    EXPECT_EQ(int(again->answer), 110);
+    EXPECT_NE(again->message.find("eth0"), std::string::npos) << again->message;
+    world.check("after the second ADD");
     EXPECT_EQ(world.call(world.request(Command::check, 0)), first);
     EXPECT_EQ(world.call(world.request(Command::check, 1))->answer, Answer::check_difference);
     world.attachment_rows.clear();
@@ -224,6 +230,113 @@ TEST(EndpointSim, an_ADD_repeated_gives_the_same_and_CHECK_agrees) {
     EXPECT_EQ(world.call(world.request(Command::check, 0))->answer, Answer::check_difference);
     world.restart();
     world.check("the lost row is back");
+}
+
+// CNI-30: an interface of somebody else's.
+TEST(EndpointSim, CNI_30_a_name_that_is_taken_in_the_container_is_refused_and_nothing_stays) {
+    World world;
+    world.links["foreign"].plug = {.netns = world.request(Command::add, 0).netns, .ifname = "eth0"};
+    EXPECT_EQ(int(world.call(world.request(Command::add, 0))->answer), 110);
+    EXPECT_EQ(world.links.size(), 1u) << "theirs is not touched";
+    world.links.clear();
+    world.check("nothing of ours");
+    EXPECT_EQ(world.call(world.request(Command::add, 0))->answer, Answer::ok);
+}
+
+// CNI-32
+TEST(EndpointSim, CNI_32_no_address_is_try_again_while_one_may_come_and_111_when_none_can) {
+    World world;
+    const auto answer_in_the_end = [&](int pod) {
+        std::optional<Reply> reply;
+        world.service->ask(world.request(Command::add, pod), [&](EndpointService::Answered a) { reply = a.reply; });
+        EXPECT_FALSE(reply.has_value()) << "it may come within its patience";
+        world.clock.advance(EndpointService::patience);
+        world.service->expire_waiting();
+        return reply ? int(reply->answer) : -1;
+    };
+    const auto set_available = [&](int64_t count) {
+        auto vswitch = MUST(world.api.get(kube::vswitches, {"", "vsw-a"}));
+        vswitch.set({"status", "availableIPCount"}, count);
+        MUST(world.api.update_status(kube::vswitches, vswitch));
+        world.brain->run_until_idle();
+    };
+    ASSERT_EQ(world.call(world.request(Command::add, 0))->answer, Answer::ok);
+    (void)world.api.remove(kube::address_blocks, {"", "block"});
+    set_available(7);
+    EXPECT_EQ(answer_in_the_end(1), 11) << "the controller can lease another block";
+    set_available(0);
+    EXPECT_EQ(answer_in_the_end(2), 111);
+    ASSERT_EQ(world.call(world.request(Command::del, 0))->answer, Answer::ok);
+    EXPECT_EQ(answer_in_the_end(3), 11) << "one rests";
+    world.check("no address, no trace");
+}
+
+// CNI-34
+TEST(EndpointSim, CNI_34_a_wished_address_is_given_or_refused_by_its_reason) {
+    World world;
+    const auto add = [&](int pod, const std::string& address) {
+        Request request = world.request(Command::add, pod);
+        request.address = address;
+        std::optional<Reply> reply;
+        world.service->ask(request, [&](EndpointService::Answered a) { reply = a.reply; });
+        if (!reply) {
+            world.clock.advance(EndpointService::patience);
+            world.service->expire_waiting();
+        }
+        return *reply;
+    };
+    EXPECT_EQ(add(0, "10.0.0.77").wired.address, "10.0.0.77");
+    EXPECT_EQ(int(add(1, "10.0.0.77").answer), 111) << "taken";
+    EXPECT_EQ(int(add(1, "10.9.0.1").answer), 7) << "of another network";
+    EXPECT_EQ(int(add(1, "10.0.15.255").answer), 7) << "kept back by the vSwitch";
+    EXPECT_EQ(int(add(1, "10.0.1.1").answer), 11) << "no block of it is lent to this node";
+    ASSERT_EQ(world.call(world.request(Command::del, 0))->answer, Answer::ok);
+    EXPECT_EQ(int(add(1, "10.0.0.77").answer), 111) << "it rests";
+    world.check("only whole ones");
+    EXPECT_TRUE(world.links.empty());
+}
+
+// CNI-34: portMappings are the Pod's, which the agent reads itself (CNI-25).
+TEST(EndpointSim, CNI_34_a_port_that_the_pod_does_not_ask_for_is_refused) {
+    World world;
+    world.api.seed(R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: p0, namespace: default, uid: u0, annotations: {weft.dev/vswitch: vsw-a}}
+spec: {nodeName: n1, containers: [{name: c, image: i, ports: [{containerPort: 80, hostPort: 8080, protocol: TCP}]}]}
+)");
+    world.brain->run_until_idle();
+    Request request = world.request(Command::add, 0);
+    request.host_ports = {{8081, 80, net::Protocol::tcp, ""}};
+    const auto refused = world.call(request);
+    ASSERT_TRUE(refused) << "nothing to wait for";
+    EXPECT_EQ(int(refused->answer), 7);
+    EXPECT_NE(refused->message.find("hostPort 8081"), std::string::npos) << refused->message;
+    request.host_ports.front().number = 8080;
+    EXPECT_EQ(world.call(request)->answer, Answer::ok);
+}
+
+// CNI-36
+TEST(EndpointSim, CNI_36_what_the_kernel_refuses_is_told_in_its_words_and_undone) {
+    World world;
+    struct Case {
+        Error refusal;
+        int code;
+    };
+    for (const auto& [refusal, code] :
+         {Case{errno_error(EIO, "attach pod_egress to wpod7"), 5}, Case{errno_error(EPERM, "attach pod_egress"), 999},
+          Case{errno_error(ENOSPC, "attach pod_egress"), 999}, Case{errno_error(EINVAL, "load pod_egress"), 999}}) {
+        world.wiring->refusal = refusal;
+        const auto reply = world.call(world.request(Command::add, 0));
+        ASSERT_TRUE(reply);
+        EXPECT_EQ(int(reply->answer), code) << refusal.message;
+        EXPECT_EQ(reply->details, refusal.message);
+        EXPECT_NE(reply->message.find("p0: open the interface"), std::string::npos) << reply->message;
+        world.check("undone after " + refusal.message);
+        EXPECT_TRUE(world.links.empty());
+    }
+    world.wiring->refusal.reset();
+    EXPECT_EQ(world.call(world.request(Command::add, 0))->answer, Answer::ok);
 }
 
 TEST(EndpointSim, word_of_a_DEL_without_an_agent_is_obeyed) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/interface_ipv6.h"
+#include "agent/mtu.h"
 #include "kernel/link.h"
 #include "kernel/ownership.h"
 #include "kernel/route.h"
@@ -79,7 +80,7 @@ Status Host::apply(const cloud::Vpc& home, const std::vector<cloud::Vpc>& vpcs, 
     const HostPlug plug{.mac = kernel::endpoint_mac(id),
                         .address = address,
                         .ipv6 = speaks_ipv6 ? std::optional(neighbour_ipv6(address)) : std::nullopt,
-                        .mtu = uplink_.mtu - tunnel_overhead,
+                        .mtu = pod_mtu(uplink_.mtu).tunnel,
                         .prefixes = desired_host_prefixes(vpcs)};
     const Socket socket = TRY(wiring_.ensure_host(plug));
     TRY(put_endpoint(tables_, {.id = id,

@@ -23,9 +23,6 @@ struct Uplink {
     uint32_t tunnel_ifindex = 0;  // the VXLAN device (agent/overlay.h)
 };
 
-inline constexpr unsigned tunnel_overhead =
-    50;  // outer IPv4, UDP, VXLAN, inner Ethernet: the same MTU on one node or many
-
 // Reads the uplink of the calling thread's namespace. not_found: no such link, or it has no IPv4 address yet.
 Result<Uplink> find_uplink(const std::string& name);
 

@@ -7,11 +7,20 @@
 
 namespace weft::agent {
 
+// Nothing is learned and no duplicate looked for.
+static constexpr const char* silenced[] = {"accept_ra", "autoconf", "accept_redirects", "accept_dad", "dad_transmits"};
+
+Status set_ipv6_of_new(const kernel::SysctlFolder* conf, const std::string& ifname, bool on) {
+    if (conf == nullptr) return on ? Status(fail(Code::not_found, "this kernel has no IPv6")) : Status();
+    if (on)
+        for (const char* name : silenced) TRY(conf->write(ifname + "/" + name, "0"));
+    return conf->write(ifname + "/disable_ipv6", on ? "0" : "1");
+}
+
 Status set_ipv6(const std::string& ifname, bool on) {
     const std::string folder = "net/ipv6/conf/" + ifname + "/";
     if (on)
-        for (const char* name : {"accept_ra", "autoconf", "accept_redirects", "accept_dad", "dad_transmits"})
-            TRY(kernel::set_sysctl(folder + name, "0"));
+        for (const char* name : silenced) TRY(kernel::set_sysctl(folder + name, "0"));
     const auto set = kernel::set_sysctl(folder + "disable_ipv6", on ? "0" : "1");
     if (!set && (on || set.error().code != Code::not_found)) return fail(set.error());
     return {};

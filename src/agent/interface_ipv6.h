@@ -2,18 +2,21 @@
 // is learned from routers and no duplicate is looked for, because the data plane answers and no router speaks. Off: the
 // kernel would send discovery that the data plane drops and counts.
 //
-// In the calling thread's namespace. Off on a kernel without IPv6 is success; on is not_found. Setting what is set already
+// In the calling thread's namespace, or in the one whose net/ipv6/conf is given, for an interface just made: nothing is
+// read first. Off on a kernel without IPv6 is success; on is not_found. Setting what is set already
 // writes nothing. Source: kernel's ip-sysctl; design.md §5.1 ("A pod's address").
 #pragma once
 #include <optional>
 #include <string>
 
 #include "base/result.h"
+#include "kernel/sysctl.h"
 #include "net/address.h"
 
 namespace weft::agent {
 
 Status set_ipv6(const std::string& ifname, bool on);
+Status set_ipv6_of_new(const kernel::SysctlFolder* conf, const std::string& ifname, bool on);  // null: no IPv6 in this kernel
 
 // The gateway of every IPv6 route of ours: fe80::1, which no interface has.
 net::Address gateway_ipv6();

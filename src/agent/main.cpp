@@ -8,10 +8,14 @@
 #include "agent/cni_ear.h"
 #include "agent/conntrack_sweep.h"
 #include "agent/health_ports.h"
+#include "agent/node_health.h"
+#include "agent/listening.h"
 #include "agent/overlay.h"
+#include "agent/port_watch.h"
 #include "agent/reconcilers.h"
 #include "agent/self.h"
 #include "agent/tables.h"
+#include "agent/uplink_note.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "http/health.h"
@@ -25,6 +29,7 @@ namespace weft::agent {
 namespace {
 
 constexpr auto sweep_period = std::chrono::seconds(15);
+constexpr int loopback_ifindex = 1;  // in every namespace
 
 // Maps and programs, and the socket programs on the node's own cgroup: they serve its pods and the programs run on the
 // node itself, and touch nothing else of the machine. Adopted where they are there already.
@@ -43,6 +48,9 @@ Status attach_wire(const Uplink& uplink, const kernel::BpfObject& object) {
     kernel::Netlink netlink = TRY(kernel::Netlink::open());
     TRY_IN("attach uplink_ingress", kernel::attach_filter(netlink, int(uplink.ifindex), kernel::Direction::ingress,
                                                           object.program(kernel::ProgramName::uplink_ingress)));
+    for (const int ifindex : {int(uplink.ifindex), loopback_ifindex})
+        TRY_IN("attach uplink_egress", kernel::attach_filter(netlink, ifindex, kernel::Direction::egress,
+                                                             object.program(kernel::ProgramName::uplink_egress)));
     TRY_IN("attach tunnel_ingress",
            kernel::attach_filter(netlink, int(uplink.tunnel_ifindex), kernel::Direction::ingress,
                                  object.program(kernel::ProgramName::tunnel_ingress)));
@@ -134,13 +142,24 @@ Status run(const Options& options, kube::Client& client, std::stop_token stop) {
     const auto wire = TRY(kernel::ArpWire::open(options.uplink, uplink.ifindex, uplink.mac, uplink.address));
     Announcer announcer(options.node, uplink.mac, tables, *wire);
     add_announcing(*brain, reconcilers.view(), announcer);
+    kernel::MulticastGroups groups = TRY(kernel::MulticastGroups::open(uplink.ifindex));
+    add_listening(*brain, tables, groups);
     count_pods(*brain, reconcilers.view());
-    Overlay overlay(reconcilers.view(), brain->watch(kube::nodes), tables, uplink.mtu);
+    KernelUnderlay underlay = TRY(KernelUnderlay::open(uplink));
+    Overlay overlay(reconcilers.view(), brain->watch(kube::nodes), tables, uplink.mtu, underlay);
     add_overlay(*brain, reconcilers.view(), overlay);
+    UplinkNote note(client, options.node, uplink.mtu);
+    add_uplink_note(*brain, reconcilers.view(), note);
     HealthPorts health_ports(
         uplink.address, [&] { return reconcilers.is_ready(); },
         [&](const kube::ObjectKey& key, std::string_view message) { reconcilers.complain(key, "FailedToStartServiceHealthcheck", message); });
     add_health_ports(*brain, reconcilers.view(), health_ports);
+    PortWatch port_watch(listening_here, [&](const kube::ObjectKey& key, std::string_view message) {
+        reconcilers.complain(key, "NodePortInUse", message);
+    });
+    add_port_watch(*brain, reconcilers.view(), port_watch);
+    NodeHealth node_health(uplink.address, node_health_port);
+    add_node_health(*brain, reconcilers.view(), node_health, [&] { return reconcilers.services_failing_since(); });
     TRY(reconcilers.host().put_node_row());
     TRY(attach_wire(uplink, *object));
     show_drops(object);

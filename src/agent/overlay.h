@@ -2,18 +2,26 @@
 // (what lives there): the AddressBlocks leased to it, in both families; single addresses that were split from a block;
 // its neighbours' addresses; and its underlay address, from which alone its tunnel frames are believed.
 //
+// A node has a row for its tunnel and, while a VPC without overlay exists, one a family for the way on which the fabric
+// routes pods (NODE_WAY_V4, NODE_WAY_V6), whose next hop is the kernel's choice for that node's own address. Where
+// there is no such way the tunnel stands in for it. A way carries what both ends' uplinks do (annotation
+// weft.dev/uplink-mtu; its absence says: as much as ours).
+//
 // desired_* are pure. A node keeps its number while it keeps its name; after a restart it is taken over from the map by
-// its address. Nothing is erased before the caches are in sync; a way stands before what leads to it, and goes after it.
-// A node that is not legible (no InternalIP yet) has no rows. Threads: the brain's. Source: design.md §5, §6,
-// bpf/abi/location.h, docs/design/overlay.md.
+// its address. Nothing is erased before the caches are in sync; a way stands before what leads to it, and goes after
+// it. A node that is not legible (no InternalIP yet) has no rows. A change costs the rows of what changed (a block, the
+// blocks of a node, a VPC or a vSwitch) and a look at the other nodes, however many blocks there are. Threads: the
+// brain's. Source: design.md §5, §6, bpf/abi/location.h, docs/design/overlay.md.
 #pragma once
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "agent/host.h"
 #include "agent/tables.h"
+#include "agent/underlay.h"
 #include "agent/view.h"
 
 namespace weft::agent {
@@ -23,6 +31,11 @@ struct OtherNode {
     std::string name;
     net::Address underlay;
     std::vector<net::Address> neighbours;  // of its service and host endpoints
+    std::optional<net::Address> underlay_ipv6 = std::nullopt;
+    unsigned mtu = 0;  // of its uplink; 0: it has not said
+    // Next hops on the way to its underlay addresses, where the fabric is to route pods.
+    std::optional<net::Address> hop = std::nullopt, hop_ipv6 = std::nullopt;
+
     bool operator==(const OtherNode&) const = default;
 };
 
@@ -42,12 +55,15 @@ struct LeasedBlock {
     std::string node;
     uint32_t vni = 0;
     net::Prefix cidr;
+    uint32_t way = 0;  // NODE_WAY_*; 0: the tunnel
     bool operator==(const LeasedBlock&) const = default;
 };
 
-std::map<abi::location_key, uint32_t> desired_locations(const std::vector<OtherNode>& nodes,
-                                                        const NodeNumbers& numbers,
+std::map<abi::location_key, uint32_t> desired_locations(const std::vector<OtherNode>& nodes, const NodeNumbers& numbers,
                                                         const std::vector<LeasedBlock>& blocks);
+
+// Those whose uplink takes less than ours.
+std::map<net::Address, unsigned> narrower_nodes(const std::vector<OtherNode>& nodes, unsigned uplink_mtu);
 
 // The IPv6 addresses that go with a block of IPv4 ones; nothing where the vSwitch has none.
 std::optional<net::Prefix> ipv6_of_block(const cloud::VSwitch& vswitch, const net::Prefix& cidr);
@@ -58,20 +74,40 @@ Result<uint32_t> ensure_tunnel(const Uplink& uplink);
 class Overlay {
 public:
     // `nodes` holds every Node.
-    Overlay(const View& view, const kube::Cache& nodes, Tables& tables, unsigned uplink_mtu)
-        : view_(view), nodes_(nodes), tables_(tables), uplink_mtu_(uplink_mtu) {}
+    Overlay(const View& view, const kube::Cache& nodes, Tables& tables, unsigned uplink_mtu, Underlay& underlay)
+        : view_(view), nodes_(nodes), tables_(tables), uplink_mtu_(uplink_mtu), underlay_(underlay) {}
 
     Status reconcile();
+    // The rows of the nodes, and of the blocks of those that changed; the rows of one AddressBlock, by its name. Everything
+    // where two claim one row or the last write failed.
+    Status reconcile_nodes();
+    Status reconcile_block(const std::string& name);
+    bool has_moved() const;  // would the next hops be others now
 
 private:
+    using Locations = std::map<abi::location_key, uint32_t>;
+
     std::vector<OtherNode> other_nodes() const;
-    std::vector<LeasedBlock> leased_blocks() const;
+    bool has_routed_vpc() const;
+    // Both families of it; nothing where it is here, not legible, or of a VPC without a number.
+    std::vector<LeasedBlock> parse_leased(const kube::Object& block) const;
+    uint32_t way_of(const kube::Object& vpc, std::string_view node, const net::Prefix& block) const;
+    Locations rows_of_block(const std::string& name) const;
+    std::set<std::string> look_at_nodes();  // which are other than before
+    // false: shared with another, nothing is written.
+    Result<bool> write_rows(const std::string& name, const Locations& want);
+    void count() const;
 
     const View& view_;
     const kube::Cache& nodes_;
     Tables& tables_;
     unsigned uplink_mtu_;
+    Underlay& underlay_;
     NodeNumbers numbers_;
+    std::vector<OtherNode> others_;                                        // as of the last look at them
+    std::map<std::string, std::vector<abi::location_key>> rows_of_block_;  // by name; "": the nodes' own
+    std::map<abi::location_key, unsigned> claims_;                         // of blocks and nodes
+    bool is_stale_ = true;  // what is remembered may not be what is written
 };
 
 // Joins it to the brain: Nodes, AddressBlocks, VPCs and vSwitches make it look again.

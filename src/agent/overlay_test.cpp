@@ -1,6 +1,7 @@
 #include "agent/overlay.h"
 
 #include "agent/interface_ipv6.h"
+#include "agent/mtu.h"
 #include "base/json.h"
 
 namespace weft::agent {
@@ -18,14 +19,17 @@ kube::Object object(std::string_view yaml) { return kube::Object(MUST(json::pars
 
 TEST(OverlayNodes, are_read_from_the_node_object) {
     const auto parsed = parse_other_node(object(R"(
-metadata: {name: n2, annotations: {weft.dev/service-address: 100.64.0.4, weft.dev/host-address: 100.64.0.5}}
+metadata:
+  name: n2
+  annotations: {weft.dev/service-address: 100.64.0.4, weft.dev/host-address: 100.64.0.5, weft.dev/uplink-mtu: "9000"}
 status:
   addresses:
   - {type: Hostname, address: n2}
   - {type: InternalIP, address: "fd00::2"}
   - {type: InternalIP, address: 198.18.1.2})"));
     ASSERT_TRUE(parsed) << parsed.error().message;
-    EXPECT_EQ(*parsed, (OtherNode{"n2", ip("198.18.1.2"), {ip("100.64.0.4"), ip("100.64.0.5")}}));
+    EXPECT_EQ(*parsed,
+              (OtherNode{"n2", ip("198.18.1.2"), {ip("100.64.0.4"), ip("100.64.0.5")}, ip("fd00::2"), 9000}));
     const auto bare = parse_other_node(object("metadata: {name: n3}\nstatus: {addresses: []}"));
     ASSERT_FALSE(bare);
     EXPECT_NE(bare.error().message.find("n3: status.addresses"), std::string::npos) << bare.error().message;
@@ -75,9 +79,49 @@ TEST(OverlayLocations, the_ipv6_half_of_a_block_lies_where_its_ipv4_half_does) {
     EXPECT_EQ(ipv6_of_block(vswitch, prefix("10.0.2.5/32")), prefix("fd00:1:2:3::5/128"));
 }
 
-TEST(OverlayMtu, is_what_the_tunnel_leaves_of_the_uplinks) {
-    const auto rows = desired_nodes({node("n2", "198.18.1.2")}, {{"n2", 1}}, 1500);
-    EXPECT_EQ(rows.at(1).mtu, 1450u);
+TEST(OverlayMtu, is_what_the_tunnel_leaves_of_the_narrower_of_both_uplinks) {
+    OtherNode other = node("n2", "198.18.1.2");
+    const auto mtu_of_way = [&] { return desired_nodes({other}, {{"n2", 1}}, 1500).at(1).mtu; };
+    EXPECT_EQ(mtu_of_way(), 1450u) << "it has not said: as much as ours";
+    other.mtu = 9000;
+    EXPECT_EQ(mtu_of_way(), 1450u);
+    EXPECT_TRUE(narrower_nodes({other}, 1500).empty());
+    other.mtu = 1280;
+    EXPECT_EQ(mtu_of_way(), 1230u);
+    EXPECT_EQ(narrower_nodes({other}, 1500), (std::map<net::Address, unsigned>{{ip("198.18.1.2"), 1280}}));
+}
+
+TEST(OverlayMtu, of_a_node_that_says_nonsense_is_as_unknown) {
+    for (const char* text : {"", "0", "575", "65536", "-1", "1500 bytes"}) {
+        kube::Object n2 = object("metadata: {name: n2}\nstatus: {addresses: [{type: InternalIP, address: 198.18.1.2}]}");
+        n2.set_annotation("weft.dev/uplink-mtu", text);
+        EXPECT_EQ(MUST(parse_other_node(n2)).mtu, 0u) << text;
+    }
+}
+
+TEST(OverlayMtu, of_pods_leaves_ipv6_its_1280_whatever_the_uplink) {
+    EXPECT_EQ(pod_mtu(1500).tunnel, 1450u);
+    EXPECT_EQ(pod_mtu(9000).tunnel, 8950u);
+    EXPECT_EQ(pod_mtu(1280).tunnel, 1280u);
+    EXPECT_EQ(pod_mtu(1280).routed, 1280u);
+    EXPECT_EQ(pod_mtu(9000).routed, 9000u);
+}
+
+TEST(OverlayRouted, a_node_has_a_way_a_family_beside_its_tunnel) {
+    OtherNode n2 = node("n2", "198.18.1.2");
+    n2.hop = ip("198.18.0.1");
+    n2.hop_ipv6 = ip("fd00::2");
+    n2.mtu = 1400;
+    const auto rows = desired_nodes({n2}, {{"n2", 4}}, 1500);
+    const std::map<uint32_t, abi::remote_node> want{
+        {4, {abi::to_abi(ip("198.18.1.2")), 1350, 0}},
+        {4 | NODE_WAY_V4, {abi::to_abi(ip("198.18.0.1")), 1400, abi::NODE_ROUTED}},
+        {4 | NODE_WAY_V6, {abi::to_abi(ip("fd00::2")), 1400, abi::NODE_ROUTED}},
+    };
+    EXPECT_EQ(rows, want);
+    EXPECT_EQ(number_nodes({n2}, {}, rows), (NodeNumbers{{"n2", 4}})) << "after a restart";
+    const auto locations = desired_locations({}, {{"n2", 4}}, {{"n2", 7, prefix("10.0.2.0/28"), NODE_WAY_V4}});
+    EXPECT_EQ(locations.at(abi::location_key_of(7, prefix("10.0.2.0/28"))), 4 | NODE_WAY_V4);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "agent/reconcilers.h"
 
+#include "agent/host_ports.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "cloud/annotations.h"
@@ -34,6 +35,11 @@ bool is_same_network(const kube::ObjectPtr& before, const kube::ObjectPtr& after
            is_same(*before, *after, {"status", "cidrBlocks"});
 }
 
+void count_frontends(const Tables& tables) {
+    static metrics::Gauge& frontends = metrics::gauge("weft_frontends", {}, "Frontend rows programmed on this node.");
+    frontends.set(int64_t(tables.frontends.rows().size()));
+}
+
 }  // namespace
 
 // Those that carry nodePorts.
@@ -50,10 +56,10 @@ Reconcilers::Reconcilers(kube::Brain& brain, const Instance& instance, const std
       view_(brain, node),
       tables_(tables),
       events_(brain.client(), "weft-agent", brain.clock()),
-      endpoints_(view_, tables, log, wiring, uplink.mtu - tunnel_overhead, brain.clock(),
+      endpoints_(view_, tables, log, wiring, pod_mtu(uplink.mtu), brain.clock(),
                  [this](const std::string& block) { block_queue_->add({"", block}); }),
       host_(view_, tables, wiring, uplink, [this] { return endpoints_.endpoint_ids(); }),
-      vpcs_(view_, tables, wiring, instance, uplink.mtu - tunnel_overhead,
+      vpcs_(view_, tables, wiring, instance, pod_mtu(uplink.mtu).tunnel,
             [this] { return endpoints_.endpoint_ids(); }),
       routes_(view_, tables, log),
       services_(view_, tables, addresses_of(uplink), [this](const kube::ObjectKey& key) { service_queue_->add(key); }),
@@ -73,6 +79,11 @@ Reconcilers::Reconcilers(kube::Brain& brain, const Instance& instance, const std
         &brain.add_reconciler("routes", [this](const kube::ObjectKey& vpc) { return routes_.reconcile(vpc); });
     follow_queue_ = &brain.add_reconciler(
         "endpoint_routes", [this](const kube::ObjectKey&) { return kube::Outcome::from(routes_.follow()); });
+    endpoints_.ask_for_host_ports([this](const kube::Object& pod) {
+        std::string owner = services_.host_port_owner(pod);
+        if (!owner.empty()) events_.warning(pod, "HostPortConflict", owner);
+        return owner;
+    });
     listen_to_changes();
     listen_to_routes();
     brain.on_synced([this] { adopt(); });
@@ -87,26 +98,31 @@ void Reconcilers::listen_to_changes() {
         brain_.on_change(*cache, look_at_waiting);
 
     brain_.on_change(view_.vpcs, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
-        vpc_queue_->add(key_of(before, after));
+        look_at(*vpc_queue_, key_of(before, after));
         if (is_same_network(before, after)) return;
-        host_queue_->add(the_host);
-        look_at_services("");
+        look_at(*host_queue_, the_host);
+        look_at_services_of(before, after);
     });
     brain_.on_change(view_.nodes, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
         if (zone_of(before) != zone_of(after)) look_at_services("");
-        host_queue_->add(the_host);
-        view_.vpcs.for_each([this](const kube::ObjectPtr& vpc) { vpc_queue_->add(vpc->key()); });
-        service_queue_->add(kubernetes_service);
+        if (before && after && is_same(*before, *after, {"metadata", "annotations"})) return;
+        look_at(*host_queue_, the_host);
+        view_.vpcs.for_each([this](const kube::ObjectPtr& vpc) { look_at(*vpc_queue_, vpc->key()); });
+        look_at_service(kubernetes_service);
     });
     brain_.on_change(view_.namespaces, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
         look_at_services(key_of(before, after).name);
     });
     brain_.on_change(view_.services, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
-        service_queue_->add(key_of(before, after));
+        look_at_service(key_of(before, after));
+    });
+    brain_.on_change(view_.pods, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+        const kube::ObjectPtr& pod = after ? after : before;
+        if (has_host_ports(*pod)) look_at_service(host_port_key(pod->key()));
     });
     brain_.on_change(view_.slices, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
         for (const kube::ObjectPtr& slice : {before, after})
-            if (slice) service_queue_->add({std::string(slice->ns()), std::string(slice->label(service_name_label))});
+            if (slice) look_at_service({std::string(slice->ns()), std::string(slice->label(service_name_label))});
     });
     brain_.on_change(view_.blocks, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
         block_queue_->add(key_of(before, after));
@@ -119,7 +135,7 @@ void Reconcilers::listen_to_changes() {
 void Reconcilers::listen_to_routes() {
     const auto follow = [this] { follow_queue_->add(the_endpoints); };
     brain_.on_change(view_.vpcs, [this, follow](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
-        route_queue_->add(key_of(before, after));
+        look_at(*route_queue_, key_of(before, after));
         if (!is_same_network(before, after)) follow();
     });
     brain_.on_change(view_.vswitches, [this, follow](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
@@ -127,11 +143,11 @@ void Reconcilers::listen_to_routes() {
             is_same(*before, *after, {"status", "conditions"}) &&
             is_same(*before, *after, {"status", "ipv6CidrBlock"}))
             return;  // its counts
-        route_queue_->add({"", std::string((after ? after : before)->string({"spec", "vpc"}))});
+        look_at(*route_queue_, {"", std::string((after ? after : before)->string({"spec", "vpc"}))});
         follow();
     });
     brain_.on_change(view_.route_tables, [this, follow](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
-        route_queue_->add({"", std::string((after ? after : before)->string({"spec", "vpc"}))});
+        look_at(*route_queue_, {"", std::string((after ? after : before)->string({"spec", "vpc"}))});
         follow();
     });
     brain_.on_change(view_.pods, [follow](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
@@ -146,28 +162,54 @@ void Reconcilers::listen_to_routes() {
     });
 }
 
+// What is heard before the first look is in it: adopt() looks at everything once.
+void Reconcilers::look_at(kube::Brain::Queue& queue, const kube::ObjectKey& key) {
+    if (brain_.synced()) queue.add(key);
+}
+
 void Reconcilers::look_at_services(std::string_view ns) {
+    if (!brain_.synced()) return;
     const auto look = [this](const kube::ObjectPtr& service) { service_queue_->add(service->key()); };
     if (ns.empty()) view_.services.for_each(look);
     else view_.services.for_each_in(ns, look);
 }
 
+void Reconcilers::look_at_services_of(const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+    const std::string name = key_of(before, after).name;
+    const auto is_default = [](const kube::ObjectPtr& vpc) { return vpc && vpc->boolean({"spec", "default"}); };
+    const bool has_the_rest = is_default(before) || is_default(after);
+    view_.namespaces.for_each([&](const kube::ObjectPtr& ns) {
+        const std::string_view named = ns->annotation(cloud::vpc_annotation);
+        if (named.empty() ? has_the_rest : named == name) look_at_services(ns->name());
+    });
+    look_at_service(kubernetes_service);
+}
+
 // The first look: what is there already is taken over, what nobody owns any more goes. Failures are tried again by the
 // queues; only the readiness waits for a first success.
 void Reconcilers::adopt() {
+    const auto again_unless = [](const kube::Outcome& outcome, kube::Brain::Queue& queue, const kube::ObjectKey& key) {
+        if (outcome.kind != kube::Outcome::Kind::done) queue.add(key);
+    };
     const auto started = brain_.clock().now();
     endpoints_.adopt();
     endpoints_.collect(tombstones_);
-    host_.reconcile();
-    view_.vpcs.for_each([this](const kube::ObjectPtr& vpc) {
-        vpcs_.reconcile(vpc->key());
-        routes_.reconcile(vpc->key());
+    again_unless(host_.reconcile(), *host_queue_, the_host);
+    view_.vpcs.for_each([&](const kube::ObjectPtr& vpc) {
+        again_unless(vpcs_.reconcile(vpc->key()), *vpc_queue_, vpc->key());
+        again_unless(routes_.reconcile(vpc->key()), *route_queue_, vpc->key());
     });
     if (const Status adopted = routes_.adopt(); !adopted)
         log::error("adopt routes", {{"error", adopted.error().message}});
     if (const Status adopted = vpcs_.adopt(); !adopted) log::error("adopt VPCs", {{"error", adopted.error().message}});
-    if (const Status adopted = services_.adopt(); !adopted)
+    if (const Status adopted = services_.adopt(); !adopted) {
         log::error("adopt Services", {{"error", adopted.error().message}});
+        look_at_services("");
+    }
+    count_frontends(tables_);
+    view_.services.for_each([this](const kube::ObjectPtr& service) {
+        if (!services_.complaints(service->key()).empty()) look_at_service(service->key());
+    });
     remove_orphan_endpoints();
     is_adopted_.store(true, std::memory_order_release);
     if (on_ready_) on_ready_();
@@ -196,12 +238,21 @@ void Reconcilers::remove_orphan_endpoints() {
 
 kube::Outcome Reconcilers::reconcile_service(const kube::ObjectKey& key) {
     const kube::Outcome outcome = services_.reconcile(key);
-    if (const kube::ObjectPtr service = view_.services.get(key))
+    if (outcome.kind == kube::Outcome::Kind::failed) failing_services_.try_emplace(key, brain_.clock().now());
+    else failing_services_.erase(key);
+    const bool is_pods = is_host_port_key(key);
+    if (const kube::ObjectPtr about = is_pods ? view_.pods.get(pod_of(key)) : view_.services.get(key))
         for (const std::string& complaint : services_.complaints(key))
-            events_.warning(*service, "NotProgrammed", complaint);
-    static metrics::Gauge& frontends = metrics::gauge("weft_frontends", {}, "Frontend rows programmed on this node.");
-    frontends.set(int64_t(tables_.frontends.rows().size()));
+            events_.warning(*about, is_pods ? "HostPortConflict" : "NotProgrammed", complaint);
+    count_frontends(tables_);
     return outcome;
+}
+
+std::optional<MonotonicTime> Reconcilers::services_failing_since() const {
+    std::optional<MonotonicTime> first;
+    for (const auto& [key, since] : failing_services_)
+        if (!first || since < *first) first = since;
+    return first;
 }
 
 void Reconcilers::complain(const kube::ObjectKey& service, std::string_view reason, std::string_view message) {

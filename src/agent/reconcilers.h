@@ -2,9 +2,9 @@
 // order of the first look after a start. The kernel stands behind Tables and Wiring, so a test runs all of it with
 // fakes.
 //
-//   VPC           → its service endpoint, the host's routes, Services of its namespaces
+//   VPC           → its service endpoint, the host's routes, Services of its namespaces (those that name it, or none)
 //   VPC, VSwitch, RouteTable → the VPC's routes; and with Pod, Namespace: which table each endpoint uses
-//   Node          → host endpoint, service endpoints, default/kubernetes
+//   Node (its annotations, its zone) → host endpoint, service endpoints, default/kubernetes
 //   Service, EndpointSlice, Namespace → the Service's frontends
 //   AddressBlock, allocations         → the block's status
 //   Pod, and all of the above         → ADDs that wait
@@ -44,13 +44,18 @@ public:
     void ask(const protocol::cni::Request& request, EndpointService::Respond respond);  // any thread
     void on_ready(std::function<void()> work) { on_ready_ = std::move(work); }  // before the brain runs
     bool is_ready() const { return is_adopted_.load(std::memory_order_acquire); }       // any thread
+    // Since when a Service could not be programmed; the brain's thread.
+    std::optional<MonotonicTime> services_failing_since() const;
 
 private:
     void listen_to_changes();
     void adopt();
     void remove_orphan_endpoints();
     void listen_to_routes();
+    void look_at(kube::Brain::Queue& queue, const kube::ObjectKey& key);
+    void look_at_service(const kube::ObjectKey& key) { look_at(*service_queue_, key); }
     void look_at_services(std::string_view ns);  // "" = of every namespace
+    void look_at_services_of(const kube::ObjectPtr& before, const kube::ObjectPtr& after);  // a VPC's
     kube::Outcome reconcile_service(const kube::ObjectKey& key);
     kube::Outcome answer_waiting();
 
@@ -68,6 +73,7 @@ private:
     BlockStatus blocks_;
     kube::Brain::Queue *host_queue_, *vpc_queue_, *service_queue_, *block_queue_, *waiting_queue_,
         *route_queue_, *follow_queue_;
+    std::map<kube::ObjectKey, MonotonicTime> failing_services_;
     std::function<void()> on_ready_;
     std::atomic<bool> is_adopted_{false};
 };

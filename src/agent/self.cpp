@@ -1,9 +1,12 @@
 #include "agent/self.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "abi/types.h"
 #include "base/metrics.h"
+#include "kernel/route.h"
 
 namespace weft::agent {
 namespace {
@@ -29,6 +32,14 @@ struct Self {
 
 }  // namespace
 
+static bool has_address(const Uplink& uplink, const net::Address& address) {
+    auto netlink = kernel::Netlink::open();
+    if (!netlink) return true;
+    const auto addresses = kernel::list_addresses(*netlink, int(uplink.ifindex));
+    return !addresses || std::any_of(addresses->begin(), addresses->end(),
+                                     [&](const kernel::InterfaceAddress& a) { return a.address == address; });
+}
+
 std::shared_ptr<void> show_node(const Uplink& uplink, const kube::Brain& brain) {
     const auto self = std::make_shared<Self>(Self{uplink, brain});
     metrics::add_collector([weak = std::weak_ptr(self)]() -> std::string {
@@ -47,8 +58,12 @@ void count_pods(kube::Brain& brain, const View& view) {
 
 bool has_changed(const std::string& link, const Uplink& uplink) {
     const auto now = find_uplink(link);
-    return now && (now->ifindex != uplink.ifindex || now->address != uplink.address || now->mac != uplink.mac ||
-                   now->mtu != uplink.mtu);
+    if (!now) return false;
+    if (now->ifindex != uplink.ifindex || now->address != uplink.address || now->mac != uplink.mac ||
+        now->mtu != uplink.mtu)
+        return true;
+    // Of IPv6 a link may have several, some for a while only: ours must be gone, and another there.
+    return now->ipv6 && now->ipv6 != uplink.ipv6 && (!uplink.ipv6 || !has_address(*now, *uplink.ipv6));
 }
 
 }  // namespace weft::agent

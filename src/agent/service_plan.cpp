@@ -21,6 +21,7 @@ struct Port {
 
 struct Target {
     bool ready = false;
+    bool serves = false;
     bool serves_while_terminating = false;
     bool is_here = false;
     bool has_node_hint = false, has_zone_hint = false;
@@ -82,6 +83,7 @@ Target target_of(const json::Value& endpoint, const NodeSide& node) {
     const Hint node_hint = hint_of(endpoint, "forNodes", node.name);
     const Hint zone_hint = hint_of(endpoint, "forZones", node.zone);
     return {.ready = ready,
+            .serves = ready || serving,
             .serves_while_terminating = serving && terminating,
             .is_here = json::find_string(endpoint, {"nodeName"}) == node.name,
             .has_node_hint = node_hint.given,
@@ -141,6 +143,18 @@ std::vector<abi::backend> choose(const Targets& targets, const Port& port, uint3
     return chosen;
 }
 
+// Those that serve and were not chosen.
+std::vector<abi::backend> others(const Targets& targets, const Port& port, uint32_t vni,
+                                 const std::vector<abi::backend>& chosen) {
+    std::vector<abi::backend> rest;
+    for (const auto& [at, target] : targets) {
+        const abi::backend backend{vni, abi::to_abi(at.first), abi::to_abi_port(at.second), uint8_t(port.protocol), 0};
+        if (target.serves && !std::binary_search(chosen.begin(), chosen.end(), backend)) rest.push_back(backend);
+    }
+    std::sort(rest.begin(), rest.end());
+    return rest;
+}
+
 std::vector<net::Address> addresses_of(const std::vector<std::string>& texts) {
     std::vector<net::Address> addresses;
     for (const std::string& text : texts)
@@ -160,6 +174,12 @@ std::vector<net::Address> balancer_addresses(const kube::Object& service) {
     for (const json::Value& entry : service.array({"status", "loadBalancer", "ingress"}))
         if (json::find_string(entry, {"ipMode"}, "VIP") == "VIP") texts.emplace_back(json::find_string(entry, {"ip"}));
     return addresses_of(texts);
+}
+
+std::vector<net::Address> external_addresses(const kube::Object& service) {
+    if (service.string({"spec", "clusterIP"}) == "None" || service.string({"spec", "type"}) == "ExternalName")
+        return {};
+    return addresses_of(json::find_strings(service.body(), {"spec", "externalIPs"}));
 }
 
 // Has the Service the family of this address? One that says nothing is of before there were two.
@@ -222,6 +242,11 @@ public:
         for (const Port& port : ports) add_port(vpc, address, port.number, port, reach, flags);
     }
 
+    // Without the address itself: its other ports are somebody else's.
+    void add_ports(uint32_t vpc, const net::Address& address, const std::vector<Port>& ports, Reach reach) {
+        for (const Port& port : ports) add_port(vpc, address, port.number, port, reach, 0);
+    }
+
     void add_node_ports(uint32_t vpc, const net::Address& address, const std::vector<Port>& ports, Reach reach) {
         for (const Port& port : ports)
             if (port.node_port != 0) add_port(vpc, address, port.node_port, port, reach, 0);
@@ -239,6 +264,27 @@ private:
     uint32_t affinity_s_;
 };
 
+// From outside the external policy counts; on the node's own address and in the owner's VPC only the ports are taken.
+void add_external_addresses(const kube::Object& service, const cloud::Vpc& vpc, const NodeSide& node,
+                            const std::vector<Port>& ports, ServicePlan& plan, Planner& planner) {
+    for (const net::Address& address : external_addresses(service)) {
+        if (!has_family(service, address)) {
+            plan.complaints.push_back("externalIPs: " + address.text() + ": the Service has no such family");
+            continue;
+        }
+        const Reach reach = reach_of(service, "externalTrafficPolicy");
+        const bool is_nodes = std::find(node.addresses.begin(), node.addresses.end(), address) != node.addresses.end();
+        const abi::frontend_key row = abi::frontend_address_key(VPC_OUTSIDE, address);
+        if (is_nodes || plan.frontends.contains(row)) {
+            planner.add_ports(VPC_OUTSIDE, address, ports, reach);
+        } else {
+            planner.add_address(VPC_OUTSIDE, address, ports, reach);
+            plan.frontends[row].flags |= frontend_is_external;
+        }
+        planner.add_ports(vpc.vni, address, ports, Reach::cluster);
+    }
+}
+
 // A list that is empty here and not elsewhere: what names it is dropped, not refused (DP-4).
 void mark_none_here(ServicePlan& plan, const std::set<ListKey>& none_here) {
     for (auto& [key, frontend] : plan.frontends)
@@ -250,6 +296,7 @@ void mark_none_here(ServicePlan& plan, const std::set<ListKey>& none_here) {
 std::vector<net::Address> service_addresses(const kube::Object& service) {
     std::vector<net::Address> addresses = cluster_addresses(service);
     for (const net::Address& address : balancer_addresses(service)) addresses.push_back(address);
+    for (const net::Address& address : external_addresses(service)) addresses.push_back(address);
     return addresses;
 }
 
@@ -283,6 +330,7 @@ ServicePlan plan_service(const kube::Object& service, std::span<const kube::Obje
             planner.add_node_ports(vpc.vni, address, ports, Reach::cluster);
         }
     }
+    add_external_addresses(service, vpc, node, ports, plan, planner);
     std::set<ListKey> wanted;
     for (const auto& [key, frontend] : plan.frontends)
         if (frontend.list) wanted.insert(*frontend.list);
@@ -294,6 +342,8 @@ ServicePlan plan_service(const kube::Object& service, std::span<const kube::Obje
                 const ListKey list{port.number, uint8_t(port.protocol), reach, ipv6};
                 if (!wanted.contains(list)) continue;
                 plan.lists[list] = choose(targets, port, vpc.vni, reach);
+                if (auto rest = others(targets, port, vpc.vni, plan.lists[list]); !rest.empty())
+                    plan.unchosen[list] = std::move(rest);
                 if (reach == Reach::local && plan.lists[list].empty() &&
                     !choose(targets, port, vpc.vni, Reach::cluster).empty())
                     none_here.insert(list);

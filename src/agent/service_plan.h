@@ -6,7 +6,9 @@
 // serve while they terminate, else none (DP-1..DP-3). Every address also has a row of port 0, but for the node's own:
 // only nodePorts are taken from those. Public and node addresses stand in VPC 0 and in the owner's VPC, where all
 // endpoints are meant whatever the external policy says (DP-6). An endpoint, slice, port or source range that cannot be
-// used is left out; source ranges of which none can be used let nobody in (DP-16).
+// used is left out; source ranges of which none can be used let nobody in (DP-16). externalIPs are taken like public
+// addresses, but nobody announces them, and of the owner's VPC and of the node's own only the Service's ports (DP-17).
+// Endpoints that serve but are not chosen (any more) keep their UDP flows (DP-20).
 // Source: spec/kubernetes.md §4.1, EPS-5, EPS-12; bpf/abi/service.h.
 #pragma once
 #include <map>
@@ -39,9 +41,13 @@ struct PlannedFrontend {
     bool operator==(const PlannedFrontend&) const = default;
 };
 
+// In the flags of an address' row: an externalIP. For the announcer; the data plane does not look at it.
+inline constexpr uint32_t frontend_is_external = 1u << 16;
+
 struct ServicePlan {
     std::map<abi::frontend_key, PlannedFrontend> frontends;
-    std::map<ListKey, std::vector<abi::backend>> lists;  // sorted, each once
+    std::map<ListKey, std::vector<abi::backend>> lists;    // sorted, each once
+    std::map<ListKey, std::vector<abi::backend>> unchosen;  // serve as well; sorted
     std::vector<net::Prefix> source_ranges;              // of the frontends with FRONTEND_SOURCE_RANGES
     std::vector<std::string> complaints;                 // what the user asked for and does not get
 };
@@ -61,7 +67,7 @@ struct NodeSide {
 
 ServicePlan plan_service(const kube::Object& service, std::span<const kube::ObjectPtr> slices, const cloud::Vpc& vpc,
                          const NodeSide& node);
-// Every address the Service has, ClusterIPs and balancer's.
+// Every address the Service has: ClusterIPs, the balancer's, externalIPs.
 std::vector<net::Address> service_addresses(const kube::Object& service);
 // The Service default/kubernetes: one frontend in every VPC, at its reserved address.
 ServicePlan plan_kubernetes(const kube::Object& service, std::span<const kube::ObjectPtr> slices,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/host_ports.h"
 #include "base/log.h"
 #include "cloud/annotations.h"
 
@@ -60,7 +61,34 @@ kube::Outcome Services::reconcile(const kube::ObjectKey& key) {
     return kube::Outcome::from(apply(key, std::move(*planned)));
 }
 
+Result<ServicePlan> Services::plan_pod(const kube::ObjectKey& key) const {
+    const kube::ObjectPtr pod = view_.pods.get(pod_of(key));
+    if (!pod || !has_host_ports(*pod)) return ServicePlan{};
+    const auto vpc = view_.vpc_of_namespace(key.ns);
+    if (!vpc) return fail(Code::unavailable, vpc.error().message);
+    return plan_host_ports(*pod, *vpc, node_);
+}
+
+static std::string owner_text(const kube::ObjectKey& key) {
+    return is_host_port_key(key) ? "pod " + pod_of(key).text() : "Service " + key.text();
+}
+
+std::string Services::host_port_owner(const kube::Object& pod) const {
+    const kube::ObjectKey key = host_port_key(pod.key());
+    const auto planned =
+        has_host_ports(pod) ? view_.vpc_of_namespace(pod.ns()) : Result<cloud::Vpc>(fail(Code::not_found, ""));
+    if (!planned) return "";
+    for (const auto& [at, frontend] : plan_host_ports(pod, *planned, node_).frontends) {
+        const auto owner = owners_.find(at);
+        if (owner != owners_.end() && owner->second != key)
+            return fmt::format("{} port {} is taken by {}", abi::from_abi(at.address).text(),
+                               abi::from_abi_port(at.port), owner_text(owner->second));
+    }
+    return "";
+}
+
 Result<ServicePlan> Services::plan(const kube::ObjectKey& key) const {
+    if (is_host_port_key(key)) return plan_pod(key);
     const kube::ObjectPtr service = view_.services.get(key);
     if (!service || service->deleting()) return ServicePlan{};
     if (key == kubernetes_key) {
@@ -83,19 +111,45 @@ void Services::give_way(const kube::ObjectKey& key, ServicePlan& plan) {
         at->second.erase(key);
         at = at->second.empty() ? waiting_.erase(at) : std::next(at);
     }
-    std::erase_if(plan.frontends, [&](const auto& frontend) {
-        const auto owner = owners_.find(frontend.first);
-        const bool is_taken = owner != owners_.end() && owner->second != key;
-        if (is_taken) {
-            waiting_[frontend.first].insert(key);
-            const std::string complaint = fmt::format(
-                "{} port {} is taken by Service {}", abi::from_abi(frontend.first.address).text(),
-                abi::from_abi_port(frontend.first.port), owner->second.text());
-            if (std::find(plan.complaints.begin(), plan.complaints.end(), complaint) == plan.complaints.end())
-                plan.complaints.push_back(complaint);
+    const auto taken_by = [&](const abi::frontend_key& at) -> const kube::ObjectKey* {
+        const auto owner = owners_.find(at);
+        return owner != owners_.end() && owner->second != key ? &owner->second : nullptr;
+    };
+    // An address belongs to one VPC; Services of that may share an external one by port.
+    const auto is_shared = [&](const abi::frontend_key& at, const PlannedFrontend& frontend) {
+        const abi::frontend* row = tables_.frontends.find(at);
+        return (frontend.flags & frontend_is_external) != 0 && row != nullptr && row->vpc == frontend.vpc;
+    };
+    std::erase_if(plan.frontends, [&](const auto& planned) {
+        const auto& [at, frontend] = planned;
+        const abi::frontend_key whole = abi::frontend_address_key(at.vpc, abi::from_abi(at.address));
+        const abi::frontend* row = tables_.frontends.find(whole);
+        const bool is_anothers =
+            at.vpc == VPC_OUTSIDE && row != nullptr && row->vpc != frontend.vpc && taken_by(whole) != nullptr;
+        const abi::frontend_key& claimed = is_anothers ? whole : at;
+        const kube::ObjectKey* const owner = taken_by(claimed);
+        if (owner == nullptr) return false;
+        if (is_host_port_key(*owner) && !is_host_port_key(key)) {
+            evict(*owner, claimed);
+            return false;
         }
-        return is_taken;
+        waiting_[claimed].insert(key);
+        if (is_shared(at, frontend)) return true;
+        const std::string complaint =
+            fmt::format("{} port {} is taken by {}", abi::from_abi(at.address).text(), abi::from_abi_port(at.port),
+                        owner_text(*owner));
+        if (std::find(plan.complaints.begin(), plan.complaints.end(), complaint) == plan.complaints.end())
+            plan.complaints.push_back(complaint);
+        return true;
     });
+}
+
+// A nodePort comes before a pod's hostPort, whichever was first: the pod is told, and waits.
+void Services::evict(const kube::ObjectKey& pod, const abi::frontend_key& from) {
+    programmed_[pod].frontends.erase(from);
+    waiting_[from].insert(pod);
+    owners_.erase(from);
+    look_again_(pod);
 }
 
 void Services::let_others_look(const abi::frontend_key& gone) {
@@ -117,7 +171,9 @@ Status Services::apply(const kube::ObjectKey& key, ServicePlan plan) {
         const uint32_t number = number_of(plan, list, before);
         now.numbers.emplace(list, number);
         numbers_.insert(number);
-        plan_list(number, backends, writes);
+        const std::vector<abi::backend>& unchosen = plan.unchosen[list];
+        auto lingering = plan_list(number, backends, unchosen, lingering_before(before, list, unchosen), writes);
+        if (!lingering.empty()) now.lingering.emplace(list, std::move(lingering));
         plan_ranges(number, plan.source_ranges, writes);
     }
     for (const auto& [frontend_key, frontend] : plan.frontends) {
@@ -133,15 +189,19 @@ Status Services::apply(const kube::ObjectKey& key, ServicePlan plan) {
     for (const abi::frontend_key& gone : before.frontends)
         if (!now.frontends.contains(gone)) writes.gone_frontends.push_back(gone);
     for (const auto& [list, number] : before.numbers)
-        if (!now.numbers.contains(list)) plan_removal(number, writes);
+        if (!now.numbers.contains(list))
+            plan_removal(number, before.lingering.contains(list) ? before.lingering.at(list) : std::set<uint32_t>{},
+                         writes);
 
     // Remembered before the write: what fails half-way is then known as ours when it is tried again.
     for (const abi::frontend_key& mine : now.frontends) owners_[mine] = key;
     now.frontends.insert(before.frontends.begin(), before.frontends.end());
     now.numbers.insert(before.numbers.begin(), before.numbers.end());
     programmed_[key] = now;
+    for (const auto& [list, ids] : before.lingering) programmed_[key].lingering[list].insert(ids.begin(), ids.end());
     TRY_IN("service " + key.text(), write(writes));
 
+    programmed_[key].lingering = std::move(now.lingering);
     for (const abi::frontend_key& gone : writes.gone_frontends) {
         owners_.erase(gone);
         programmed_[key].frontends.erase(gone);
@@ -192,30 +252,72 @@ uint32_t Services::new_backend_id() {
     return last_backend_;
 }
 
-void Services::plan_list(uint32_t number, const std::vector<abi::backend>& want, Writes& writes) {
+static bool contains(const std::vector<abi::backend>& sorted, const abi::backend& backend) {
+    return std::binary_search(sorted.begin(), sorted.end(), backend);
+}
+
+// As it would stand in a list of this protocol.
+static abi::backend with_protocol(abi::backend backend, uint8_t protocol) {
+    backend.protocol = protocol;
+    return backend;
+}
+
+// As remembered; after a restart, the rows that look like it.
+std::set<uint32_t> Services::lingering_before(const Programmed& before, const ListKey& list,
+                                              const std::vector<abi::backend>& unchosen) {
+    if (const auto known = before.lingering.find(list); known != before.lingering.end()) return known->second;
+    std::set<uint32_t> taken;
+    if (!found_lingering_ || unchosen.empty()) return taken;
+    for (const uint32_t id : *found_lingering_)
+        if (contains(unchosen, with_protocol(*tables_.backends.find(id), list.protocol))) taken.insert(id);
+    for (const uint32_t id : taken) found_lingering_->erase(id);
+    return taken;
+}
+
+std::set<uint32_t> Services::plan_list(uint32_t number, const std::vector<abi::backend>& want,
+                                       const std::vector<abi::backend>& unchosen, const std::set<uint32_t>& lingered,
+                                       Writes& writes) {
     const std::vector<uint32_t> have_ids = slots_of(number);
     std::vector<std::optional<abi::backend>> have;
     std::map<abi::backend, uint32_t> id_of;
+    std::map<uint32_t, abi::backend> known;
+    const auto& sample = want.empty() ? unchosen : want;
     for (const uint32_t id : have_ids) {
         const abi::backend* backend = tables_.backends.find(id);
         have.push_back(backend == nullptr ? std::nullopt : std::optional(*backend));
-        if (backend != nullptr) id_of.emplace(*backend, id);
+        if (backend == nullptr) continue;
+        id_of.emplace(*backend, id);
+        known.emplace(id, *backend);
+    }
+    for (const uint32_t id : lingered) {
+        const abi::backend* backend = tables_.backends.find(id);
+        if (backend == nullptr) continue;
+        const abi::backend full = with_protocol(*backend, sample.empty() ? uint8_t(0) : sample.front().protocol);
+        id_of.emplace(full, id);
+        known.emplace(id, full);
     }
     const std::vector<abi::backend> arranged = arrange(have, want);
     std::set<uint32_t> kept;
     for (size_t slot = 0; slot < arranged.size(); ++slot) {
         auto [at, is_new] = id_of.try_emplace(arranged[slot], 0);
-        if (is_new) {
-            at->second = new_backend_id();
-            writes.backends.emplace_back(at->second, arranged[slot]);
-        }
+        if (is_new) at->second = new_backend_id();
+        if (is_new || lingered.contains(at->second)) writes.backends.emplace_back(at->second, arranged[slot]);
         kept.insert(at->second);
         writes.slots.emplace_back(abi::slot_key{number, uint32_t(slot)}, at->second);
     }
     for (size_t slot = arranged.size(); slot < have_ids.size(); ++slot)
         writes.gone_slots.push_back({number, uint32_t(slot)});
-    for (const uint32_t id : have_ids)
-        if (id != 0 && !kept.contains(id)) writes.gone_backends.push_back(id);
+    std::set<uint32_t> lingering;
+    for (const auto& [id, backend] : known) {
+        if (kept.contains(id)) continue;
+        if (contains(unchosen, backend)) {
+            writes.backends.emplace_back(id, with_protocol(backend, 0));
+            lingering.insert(id);
+        } else {
+            writes.gone_backends.push_back(id);
+        }
+    }
+    return lingering;
 }
 
 void Services::plan_ranges(uint32_t number, const std::vector<net::Prefix>& want, Writes& writes) const {
@@ -230,8 +332,9 @@ void Services::plan_ranges(uint32_t number, const std::vector<net::Prefix>& want
         if (key.service == number && !wanted.contains(key)) writes.gone_ranges.push_back(key);
 }
 
-void Services::plan_removal(uint32_t number, Writes& writes) const {
+void Services::plan_removal(uint32_t number, const std::set<uint32_t>& lingered, Writes& writes) const {
     plan_ranges(number, {}, writes);
+    writes.gone_backends.insert(writes.gone_backends.end(), lingered.begin(), lingered.end());
     const std::vector<uint32_t> ids = slots_of(number);
     for (size_t slot = 0; slot < ids.size(); ++slot) {
         writes.gone_slots.push_back({number, uint32_t(slot)});
@@ -268,10 +371,17 @@ Status Services::adopt() {
         keys.emplace_back(service->string({"metadata", "creationTimestamp"}), service->key());
     });
     std::sort(keys.begin(), keys.end());
+    view_.pods.for_each([&](const kube::ObjectPtr& pod) {
+        if (has_host_ports(*pod)) keys.emplace_back("", host_port_key(pod->key()));
+    });
+    found_lingering_.emplace();
+    for (const auto& [id, row] : tables_.backends.rows())
+        if (row.protocol == 0) found_lingering_->insert(id);
     for (const auto& [created, key] : keys) {
         if (Result<ServicePlan> planned = plan(key)) TRY(apply(key, std::move(*planned)));
         else undecided.merge(addresses_of(key));
     }
+    found_lingering_.reset();
     Writes orphans;
     std::set<uint32_t> numbers = numbers_;
     for (const auto& [key, row] : tables_.frontends.rows()) {
@@ -281,6 +391,8 @@ Status Services::adopt() {
         else orphans.gone_frontends.push_back(key);
     }
     std::set<uint32_t> used_backends;
+    for (const auto& [key, programmed] : programmed_)
+        for (const auto& [list, ids] : programmed.lingering) used_backends.insert(ids.begin(), ids.end());
     for (const auto& [key, id] : tables_.slots.rows()) {
         if (numbers.contains(key.service)) used_backends.insert(id);
         else orphans.gone_slots.push_back(key);

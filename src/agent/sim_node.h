@@ -94,6 +94,7 @@ public:
 
     Status open(const Plug& plug) override {
         if (fate_.step()) return fail(death);
+        if (refusal) return fail(*refusal);
         const auto found = links_.find(plug.host_link);
         if (found == links_.end()) return fail(Code::not_found, plug.host_link);
         found->second.is_open = true;
@@ -125,6 +126,8 @@ public:
     Status ensure_service_netns(const std::string&, const std::vector<net::Address>&) override { return {}; }
 
     Status remove_netns(const std::string&) override { return {}; }
+
+    std::optional<Error> refusal;  // what the kernel says to open()
 
 private:
     static uint64_t cookie(const Plug& plug) { return 1 + std::hash<std::string>()(plug.netns); }
@@ -182,7 +185,7 @@ public:
         brain->on_change(view->blocks, [&queue](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
             queue.add((after ? after : before)->key());
         });
-        service = std::make_unique<EndpointService>(*view, *tables, *log, *wiring, 1450, clock_,
+        service = std::make_unique<EndpointService>(*view, *tables, *log, *wiring, pod_mtu(1500), clock_,
                                                     [&queue](const std::string& block) { queue.add({"", block}); });
         fate.on_death = [this] { log_at_death_ = MUST(read_file(log_path_)); };
         brain->on_synced([this] {

@@ -16,6 +16,13 @@ Result<net::Address> annotated_address(const View& view, std::string_view annota
     return net::Address::parse(text);
 }
 
+std::string node_of_block(const kube::Object& block) { return std::string(block.string({"spec", "node"})); }
+
+std::string service_of_slice(const kube::Object& slice) {
+    const std::string_view service = slice.label(service_name_label);
+    return service.empty() ? "" : kube::ObjectKey{std::string(slice.ns()), std::string(service)}.text();
+}
+
 }  // namespace
 
 View::View(kube::Brain& brain, std::string node)
@@ -28,7 +35,9 @@ View::View(kube::Brain& brain, std::string node)
       pods(brain.watch(kube::pods, {.field_selector = "spec.nodeName=" + node_name})),
       services(brain.watch(kube::services)),
       slices(brain.watch(kube::endpoint_slices)),
-      route_tables(brain.watch(kube::route_tables)) {}
+      route_tables(brain.watch(kube::route_tables)),
+      blocks_by_node(ObjectIndex::of(brain, blocks, node_of_block)),
+      slices_by_service(ObjectIndex::of(brain, slices, service_of_slice)) {}
 
 std::vector<cloud::Vpc> View::all_vpcs() const {
     std::vector<cloud::Vpc> all;
@@ -50,7 +59,21 @@ Result<cloud::Vpc> View::vpc(std::string_view name) const {
 Result<cloud::Vpc> View::vpc_of_namespace(std::string_view ns) const {
     const kube::ObjectPtr object = namespaces.get(ns);
     if (!object) return fail(Code::not_found, "Namespace " + std::string(ns));
-    return cloud::vpc_of_namespace(object->body(), all_vpcs());
+    // Of a hundred VPCs only those that may be the one are read.
+    const std::string_view named = object->annotation(cloud::vpc_annotation);
+    std::vector<cloud::Vpc> possible;
+    const auto add = [&](const kube::ObjectPtr& vpc) {
+        if (auto parsed = cloud::parse_vpc(vpc->body()); parsed && parsed->vni != 0)
+            possible.push_back(std::move(*parsed));
+    };
+    if (!named.empty()) {
+        if (const kube::ObjectPtr vpc = vpcs.get(named)) add(vpc);
+    } else {
+        vpcs.for_each([&](const kube::ObjectPtr& vpc) {
+            if (vpc->boolean({"spec", "default"})) add(vpc);
+        });
+    }
+    return cloud::vpc_of_namespace(object->body(), possible);
 }
 
 Result<cloud::VSwitch> View::vswitch(std::string_view name) const {
@@ -61,18 +84,14 @@ Result<cloud::VSwitch> View::vswitch(std::string_view name) const {
 
 std::vector<Block> View::my_blocks() const {
     std::vector<Block> mine;
-    blocks.for_each([&](const kube::ObjectPtr& object) {
-        if (object->string({"spec", "node"}) != node_name) return;
+    for (const auto& [key, object] : blocks_by_node->under(node_name))
         if (auto parsed = parse_block(object->body())) mine.push_back(std::move(*parsed));
-    });
     return mine;
 }
 
 std::vector<kube::ObjectPtr> View::slices_of(const kube::ObjectKey& service) const {
     std::vector<kube::ObjectPtr> found;
-    slices.for_each_in(service.ns, [&](const kube::ObjectPtr& slice) {
-        if (slice->label(service_name_label) == service.name) found.push_back(slice);
-    });
+    for (const auto& [key, slice] : slices_by_service->under(service.text())) found.push_back(slice);
     return found;
 }
 

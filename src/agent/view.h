@@ -1,5 +1,5 @@
-// View: the agent's caches of the API, and the few questions its reconcilers ask of them. Everything is looked up anew:
-// nothing here remembers. An object that does not parse counts as absent; whose fault that is stands in its own status.
+// View: the agent's caches of the API, and the few questions its reconcilers ask of them. Everything is looked up anew,
+// by an index where there are many. An object that does not parse counts as absent; whose fault that is stands in its own status.
 // Threads: the brain's. Source: docs/design/objects.md.
 #pragma once
 #include <optional>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/addresses.h"
+#include "agent/object_index.h"
 #include "cloud/pod_network.h"
 #include "cloud/vpc.h"
 #include "cloud/vswitch.h"
@@ -28,6 +29,7 @@ struct View {
     const kube::Cache& services;
     const kube::Cache& slices;
     const kube::Cache& route_tables;
+    const std::shared_ptr<const ObjectIndex> blocks_by_node, slices_by_service;
 
     std::vector<cloud::Vpc> all_vpcs() const;  // with a number, by name
     Result<cloud::Vpc> vpc(std::string_view name) const;

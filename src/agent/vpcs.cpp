@@ -14,18 +14,12 @@
 namespace weft::agent {
 namespace {
 
-template <class K, class V, class Match>
-std::map<K, V> rows_where(const std::map<K, V>& rows, const Match& matches) {
-    std::map<K, V> found;
-    for (const auto& [key, value] : rows)
-        if (matches(key, value)) found.emplace(key, value);
+std::map<abi::frontend_key, abi::frontend> local_frontends_of(const Tables& tables, uint32_t vni) {
+    std::map<abi::frontend_key, abi::frontend> found;
+    const auto& rows = tables.frontends.rows();  // by VPC, 0 first
+    for (auto at = rows.begin(); at != rows.end() && at->first.vpc == VPC_OUTSIDE; ++at)
+        if (at->second.vpc == vni && (at->second.flags & abi::FRONTEND_LOCAL) != 0) found.insert(*at);
     return found;
-}
-
-auto local_frontends_of(const Tables& tables, uint32_t vni) {
-    return rows_where(tables.frontends.rows(), [&](const abi::frontend_key& key, const abi::frontend& row) {
-        return key.vpc == VPC_OUTSIDE && row.vpc == vni && (row.flags & abi::FRONTEND_LOCAL) != 0;
-    });
 }
 
 }  // namespace

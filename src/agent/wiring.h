@@ -1,12 +1,14 @@
 // Wiring: the veth between a namespace and this node: made, opened, looked at and taken away.
 //
-// connect() makes the pair and everything inside the namespace, still down and without a program, so that endpoint rows
-// can be written before the first packet; open() attaches pod_egress and brings both ends up. inspect() says whether
-// what is there is what was asked for. KernelWiring is the real one; tests of the brain use their own. Errors: connect
+// connect() makes the pair, still down and without a program, so that endpoint rows can be written before the first
+// packet; open() attaches pod_egress, brings both ends up and gives the inside its addresses and routes. inspect() says
+// whether what is there is what was asked for. The way of an ADD is the short one: one thread enters the pod's namespace,
+// once, and what open() needs to know of a pair that connect() has just made is not asked again (wiring_test.cpp counts). KernelWiring is the real one; tests of the brain use their own. Errors: connect
 // → already_exists (the interface name is taken in the namespace), not_found (no such namespace). Threads: the brain's;
 // disconnect() any. Source: design.md §5.1 ("A pod's address").
 #pragma once
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "base/result.h"
 #include "kernel/bpf_object.h"
 #include "kernel/netlink.h"
+#include "kernel/sysctl.h"
 #include "net/address.h"
 
 namespace weft::agent {
@@ -76,12 +79,30 @@ public:
     uint64_t netlink_writes() const { return netlink_.writes(); }
 
 private:
-    KernelWiring(kernel::Netlink netlink, kernel::Netns node, const kernel::Program& pod_egress)
-        : netlink_(std::move(netlink)), node_(std::move(node)), pod_egress_(pod_egress) {}
+    // A pair that connect() has made and open() has not seen.
+    struct Fresh {
+        std::string host_link;
+        int outside = 0;  // ifindex of each end, in its own namespace
+        int inside = 0;
+        kernel::Netlink netlink;  // in the pod's namespace
+    };
+
+    KernelWiring(kernel::Netlink netlink, kernel::Netns node, std::optional<kernel::SysctlFolder> ipv6,
+                 const kernel::Program& pod_egress)
+        : netlink_(std::move(netlink)), node_(std::move(node)), ipv6_(std::move(ipv6)), pod_egress_(pod_egress) {}
+
+    std::optional<Fresh> take_fresh(const std::string& host_link);
+    Status open_fresh(const Plug& plug, Fresh& fresh);
+    Result<kernel::Netlink> remover();
 
     kernel::Netlink netlink_;
     kernel::Netns node_;
+    std::optional<kernel::SysctlFolder> ipv6_;  // net/ipv6/conf of the node's namespace
     const kernel::Program& pod_egress_;
+
+    std::mutex mutex_;  // of what disconnect() touches
+    std::optional<Fresh> fresh_;
+    std::vector<kernel::Netlink> removers_;  // sockets in the node's namespace for the next disconnect()
 };
 
 net::Mac gateway_mac();

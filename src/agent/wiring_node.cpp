@@ -90,6 +90,8 @@ Result<Socket> KernelWiring::ensure_host(const HostPlug& plug) {
         if (link.mtu != plug.mtu) TRY(kernel::set_link_mtu(netlink_, link.index, plug.mtu));
         TRY(node_.run([&]() -> Status {
             TRY(kernel::set_sysctl("net/ipv4/conf/" + link.name + "/rp_filter", "0"));
+            // A nodePort asked for on the node itself answers from the node's own address.
+            if (link.name == host) TRY(kernel::set_sysctl("net/ipv4/conf/" + link.name + "/accept_local", "1"));
             return set_ipv6(link.name, plug.ipv6 && link.name == host);
         }));
         if (!link.up) TRY(kernel::set_link_up(netlink_, link.index, true));

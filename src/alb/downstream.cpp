@@ -18,7 +18,7 @@ Downstream::Downstream(Hand& hand, Fd fd, std::unique_ptr<io::TlsSession> tls, c
       client(from),
       hand_(hand),
       timer_([](void* self) { static_cast<Downstream*>(self)->hand_.close(*static_cast<Downstream*>(self)); }, this) {
-    timer_.arm(hand_.loop(), idle_timeout);
+    timer_.arm(hand_.loop(), hand_.timeouts().idle);
 }
 
 Downstream::~Downstream() { hand_.loop().unwatch(peer.fd()); }
@@ -44,7 +44,7 @@ void Downstream::advance() {
             case Exchange::Verdict::waiting: return;
             case Exchange::Verdict::keep:
                 exchange_.reset();
-                timer_.arm(hand_.loop(), idle_timeout);
+                timer_.arm(hand_.loop(), hand_.timeouts().idle);
                 continue;
             case Exchange::Verdict::close: return close_after_answer();
             case Exchange::Verdict::abort: {

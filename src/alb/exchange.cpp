@@ -15,7 +15,9 @@ namespace weft::alb {
 
 namespace {
 
-constexpr http::Limits request_limits{.head_bytes_max = 32 * 1024};
+// Of both directions. A head must fit the buffer that it is parsed in, or it would be waited for in vain.
+constexpr http::Limits head_limits{.head_bytes_max = 32 * 1024};
+static_assert(head_limits.head_bytes_max < buffer_high_bytes);
 
 // What a client is told: names and addresses behind the proxy are for the log only.
 std::string_view told_to_client(int status, std::string_view why) {
@@ -37,7 +39,7 @@ Exchange::Exchange(Hand& hand, Downstream& downstream)
               auto& exchange = *static_cast<Exchange*>(self);
               if (exchange.resuming_) {
                   exchange.resuming_ = false;
-                  exchange.watch_stall(stall_timeout);
+                  exchange.watch_stall(exchange.hand_.timeouts().stall);
               } else {
                   exchange.timed_out_ = true;
               }
@@ -45,10 +47,11 @@ Exchange::Exchange(Hand& hand, Downstream& downstream)
           },
           this),
       began_(system_clock().now()),
-      request_parser_(request_limits),
+      request_parser_(head_limits),
+      response_parser_(head_limits),
       down_sent_before_(downstream.peer.bytes_sent()) {
     phase_began_ = began_;
-    timer_.arm(hand_.loop(), head_timeout);
+    timer_.arm(hand_.loop(), hand_.timeouts().head);
 }
 
 Exchange::~Exchange() = default;
@@ -83,7 +86,7 @@ Exchange::Step Exchange::receive() {
         switch (request_parser_.parse(down.in.view(), request_)) {
             case http::Progress::done:
                 down.in.consume(request_parser_.consumed());
-                request_body_.start(request_parser_.framing(), request_limits);
+                request_body_.start(request_parser_.framing(), head_limits);
                 is_parsed_ = true;
                 return enter(Phase::route);
             case http::Progress::rejected:
@@ -146,7 +149,7 @@ Exchange::Step Exchange::connect() {
             up_->user = this;
         } else {
             timed_out_ = false;
-            timer_.arm(hand_.loop(), connect_timeout);
+            timer_.arm(hand_.loop(), hand_.timeouts().connect);
             auto opened = hand_.pool().open(key, *this);
             if (!opened) return connect_failed(502, opened.error().message);
             up_ = std::move(*opened);
@@ -191,7 +194,7 @@ Exchange::Step Exchange::send() {
                                  .upgrade = wants_upgrade(request_, request_parser_.framing()),
                                  .tls = down.tls() != nullptr});
         up.write(head);
-        watch_stall(stall_timeout);
+        watch_stall(hand_.timeouts().stall);
     }
     const bool chunked = request_parser_.framing().kind == http::Framing::Kind::chunked;
     for (unsigned round = 0; round < relay_rounds_per_turn; ++round) {
@@ -217,7 +220,7 @@ Exchange::Step Exchange::send() {
         if (up.ended() || up.failed()) return upstream_lost();
         moved |= up.fill();
         if (moved) {
-            watch_stall(stall_timeout);
+            watch_stall(hand_.timeouts().stall);
             continue;
         }
         if (down.gone()) return client_gone();
@@ -266,6 +269,7 @@ Exchange::Step Exchange::interim() {
     if (switched) {
         status_ = 101;
         tunnel_ = true;
+        watch_stall(hand_.timeouts().tunnel_idle);
         return enter(Phase::relay);
     }
     response_parser_.reset();
@@ -277,8 +281,10 @@ Exchange::Step Exchange::respond() {
     const auto& framing = response_parser_.framing();
     response_body_.start(framing);
     status_ = response_.status;
+    // An answer that ends the upload ends the connection too: what the client still sends is not a request.
+    const bool is_early = response_.status >= 400 && !request_body_.done();
     plan_ = plan_response(framing, request_.version,
-                          http::wants_keep_alive(request_.version, request_.headers) && !hand_.draining());
+                          http::wants_keep_alive(request_.version, request_.headers) && !hand_.draining() && !is_early);
     std::string head;
     append_downstream_response(head, response_, framing, plan_, request_.version);
     down_.peer.write(head);
@@ -295,7 +301,7 @@ Exchange::Step Exchange::relay() {
             return timed_out_ ? client_gone() : Step::wait;
         }
         const bool half_closed = down_.peer.writing_finished() || up_->peer.writing_finished();
-        watch_stall(tunnel_ && !half_closed ? tunnel_idle_timeout : stall_timeout);
+        watch_stall(tunnel_ && !half_closed ? hand_.timeouts().tunnel_idle : hand_.timeouts().stall);
     }
     return resume_soon();
 }
@@ -342,7 +348,7 @@ bool Exchange::relay_once(bool& moved, Step& over) {
 
 Exchange::Step Exchange::finish() {
     Peer& down = down_.peer;
-    if (down.flush()) watch_stall(stall_timeout);
+    if (down.flush()) watch_stall(hand_.timeouts().stall);
     if (!down.drained()) {
         if (down.gone() || timed_out_) return client_gone();
         return Step::wait;
@@ -380,7 +386,7 @@ Exchange::Step Exchange::answer(int status, std::string why) {
     std::string text;
     append_local_response(text, status, told_to_client(status, why_), request_.method, plan_.keep_alive);
     down_.peer.write(text);
-    watch_stall(stall_timeout);
+    watch_stall(hand_.timeouts().stall);
     return enter(Phase::finish);
 }
 

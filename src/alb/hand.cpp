@@ -49,14 +49,15 @@ HandMetrics::HandMetrics()
 }
 
 Result<std::unique_ptr<Hand>> Hand::create(unsigned number, worker::Channel& channel,
-                                           const Published<RouteTable>& routes) {
+                                           const Published<RouteTable>& routes, const Timeouts& timeouts) {
     auto loop = TRY(io::Loop::create());
-    return std::unique_ptr<Hand>(new Hand(number, std::move(loop), channel, routes));
+    return std::unique_ptr<Hand>(new Hand(number, std::move(loop), channel, routes, timeouts));
 }
 
 Hand::Hand(unsigned number, std::unique_ptr<io::Loop> loop, worker::Channel& channel,
-           const Published<RouteTable>& routes)
+           const Published<RouteTable>& routes, const Timeouts& timeouts)
     : number_(number),
+      timeouts_(timeouts),
       loop_(std::move(loop)),
       routes_(routes),
       pool_(*loop_, channel),

@@ -13,6 +13,7 @@
 
 #include "alb/balancer/round_robin.h"
 #include "alb/downstream.h"
+#include "alb/limits.h"
 #include "alb/phases.h"
 #include "alb/route.h"
 #include "alb/upstream.h"
@@ -36,7 +37,7 @@ struct HandMetrics {
 class Hand {
 public:
     static Result<std::unique_ptr<Hand>> create(unsigned number, worker::Channel& channel,
-                                                const Published<RouteTable>& routes);
+                                                const Published<RouteTable>& routes, const Timeouts& timeouts = {});
     ~Hand();
 
     void start();
@@ -51,6 +52,7 @@ public:
     RoundRobin& round_robin() { return round_robin_; }
     HandMetrics& metrics() { return metrics_; }
     std::shared_ptr<const RouteTable> routes() { return routes_.hold(); }
+    const Timeouts& timeouts() const { return timeouts_; }
     bool draining() const { return draining_; }
     // A backend that did not take a connection is passed over for a while.
     void let_rest(const UpstreamKey& key);
@@ -60,11 +62,12 @@ public:
 private:
     class Listener;
     Hand(unsigned number, std::unique_ptr<io::Loop> loop, worker::Channel& channel,
-         const Published<RouteTable>& routes);
+         const Published<RouteTable>& routes, const Timeouts& timeouts);
     void accept_from(Listener& listener);
     void drain();
 
     const unsigned number_;
+    const Timeouts timeouts_;
     std::unique_ptr<io::Loop> loop_;
     Published<RouteTable>::Reader routes_;
     UpstreamPool pool_;

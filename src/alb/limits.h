@@ -23,11 +23,14 @@ inline constexpr unsigned connect_attempts_max = 3;    // endpoints tried for on
 inline constexpr unsigned relay_rounds_per_turn = 32;  // then other connections of the hand get their turn
 inline constexpr size_t linger_bytes_max = 64 * 1024;  // read and dropped after an early answer
 
-inline constexpr Duration idle_timeout = std::chrono::seconds(60);      // downstream, between requests
-inline constexpr Duration head_timeout = std::chrono::seconds(10);      // first to last byte of a request head
-inline constexpr Duration connect_timeout = std::chrono::seconds(3);    // one SYN retransmission fits
-inline constexpr Duration stall_timeout = std::chrono::seconds(60);     // an exchange in which nothing moves
-inline constexpr Duration tunnel_idle_timeout = std::chrono::hours(1);  // WebSockets may be silent for long
+// How long a hand waits; a test has less time.
+struct Timeouts {
+    Duration idle = std::chrono::seconds(60);       // downstream, between requests
+    Duration head = std::chrono::seconds(10);       // first to last byte of a request head
+    Duration connect = std::chrono::seconds(3);     // one SYN retransmission fits
+    Duration stall = std::chrono::seconds(60);      // an exchange in which nothing moves
+    Duration tunnel_idle = std::chrono::hours(1);   // WebSockets may be silent for long
+};
 // Below the 30 s for which an address cools down before another pod gets it (design.md §6).
 inline constexpr Duration upstream_idle_timeout = std::chrono::seconds(20);
 // A request that must not be sent twice takes only a connection that was in use this lately, or a new one.

@@ -10,9 +10,10 @@ Proxy::Proxy(worker::Channel& channel) : channel_(channel), routes_(std::make_sh
 
 Proxy::~Proxy() { stop(); }
 
-Result<std::unique_ptr<Proxy>> Proxy::create(worker::Channel& channel, unsigned hands) {
+Result<std::unique_ptr<Proxy>> Proxy::create(worker::Channel& channel, unsigned hands, const Timeouts& timeouts) {
     std::unique_ptr<Proxy> proxy(new Proxy(channel));
-    for (unsigned i = 0; i < hands; ++i) proxy->hands_.push_back(TRY(Hand::create(i, channel, proxy->routes_)));
+    for (unsigned i = 0; i < hands; ++i)
+        proxy->hands_.push_back(TRY(Hand::create(i, channel, proxy->routes_, timeouts)));
     for (const auto& hand : proxy->hands_) hand->start();
     return proxy;
 }

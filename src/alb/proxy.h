@@ -18,7 +18,7 @@ namespace weft::alb {
 
 class Proxy {
 public:
-    static Result<std::unique_ptr<Proxy>> create(worker::Channel& channel, unsigned hands);
+    static Result<std::unique_ptr<Proxy>> create(worker::Channel& channel, unsigned hands, const Timeouts& timeouts = {});
     ~Proxy();
 
     // The table first, then the listeners. An error names the first listener that could not be had; the rest is in

@@ -63,6 +63,8 @@ TEST_F(AccountApi, ATokenCountsInItsNamespaceWhileAccountAndPodExist) {
                                     "{boundObjectRef: {kind: Pod, apiVersion: v1, name: p}}}");
     ASSERT_EQ(given.status, 201) << given.text;
     EXPECT_EQ(json::find_int(given.body, {"spec", "expirationSeconds"}), 3600);
+    // As kubectl up to 1.31 asks.
+    EXPECT_EQ(make(path, "{spec: {audiences: null, expirationSeconds: null, boundObjectRef: null}}").status, 201);
     const std::string token(given.string({"status", "token"}));
     EXPECT_EQ(as(token, "/api/v1/namespaces/default/pods/p").status, 200);
     EXPECT_EQ(as(token, "/apis").status, 200);

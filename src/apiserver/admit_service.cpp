@@ -1,5 +1,7 @@
 #include "apiserver/admit_service.h"
 
+#include <algorithm>
+
 #include "apiserver/schema.h"
 #include "apiserver/service_families.h"
 #include "apiserver/validate.h"
@@ -12,6 +14,8 @@ using Text = std::string_view;
 
 constexpr uint64_t kubernetes_offset = 1;
 constexpr uint64_t dns_offset = 10;
+// SVC-52: so many addresses are left to those who ask for one by its value.
+constexpr uint64_t band_min = 16, band_max = 256;
 // SVC-55: the first ports are left to those who ask for one by number.
 constexpr uint16_t node_port_dynamic_first = node_port_first + 86;
 
@@ -34,12 +38,42 @@ bool takes_node_ports(const json::Value& spec) {
            (type == "LoadBalancer" && json::find_bool(spec, {"allocateLoadBalancerNodePorts"}, true));
 }
 
+// What a pool gives to load balancers cannot be taken beside it.
+Verdict refuse_pool_addresses(StoreView& view, const Kind& kind, const json::Value& object, const json::Value* stored) {
+    const std::vector<std::string> wished = json::find_strings(object, {"spec", "externalIPs"});
+    if (wished.empty() || (stored != nullptr && wished == json::find_strings(*stored, {"spec", "externalIPs"})))
+        return {};
+    FieldErrors errors;
+    view.each(kube::address_pools, "", [&](const json::Value& pool) {
+        for (const std::string& text : json::find_strings(pool, {"spec", "cidrs"})) {
+            const auto cidr = net::Prefix::parse(text);
+            for (size_t index = 0; cidr && index < wished.size(); index++) {
+                const auto address = net::Address::parse(wished[index]);
+                if (!address || !cidr->contains(*address)) continue;
+                errors.push_back(invalid_value(
+                    field_path("spec.externalIPs", index), wished[index],
+                    fmt::format("is of AddressPool {}, which gives its addresses to Services of type LoadBalancer",
+                                json::find_string(pool, {"metadata", "name"}))));
+            }
+        }
+        return true;
+    });
+    if (errors.empty()) return {};
+    return std::unexpected(invalid(kind, json::find_string(object, {"metadata", "name"}), std::move(errors)));
+}
+
 bool needs_health_port(const json::Value& spec) {
     return json::find_string(spec, {"type"}) == "LoadBalancer" &&
            json::find_string(spec, {"externalTrafficPolicy"}) == "Local";
 }
 
 }  // namespace
+
+ServiceIndex::Range::Range(const net::Prefix& prefix) : cidr(prefix) {
+    const uint64_t size = cidr.size();
+    const uint64_t band = size <= band_min ? 0 : std::clamp(size / 16, band_min, band_max);
+    dynamic_first = floor = cidr.address.plus(band + 1);
+}
 
 bool ServiceIndex::Range::is_reserved(const net::Address& address) const {
     const net::Address& base = cidr.address;
@@ -52,6 +86,7 @@ void ServiceIndex::load(StoreView& view) {
     namespace_vpc_.clear();
     services_.clear();
     node_ports_.clear();
+    port_uses_.clear();
     const auto each = [&](const kube::Resource& resource, auto&& add) {
         view.each(resource, "", [&](const json::Value& object) {
             add(object);
@@ -74,9 +109,9 @@ void ServiceIndex::stored_vpc(const json::Value* before, const json::Value* afte
     const auto [found, is_new] = vpcs_.try_emplace(name);
     found->second.is_default = json::find_bool(*after, {"spec", "default"});
     const auto ipv6 = net::Prefix::parse(json::find_string(*after, {"spec", "ipv6ServiceCIDR"}));
-    if (ipv6 && !found->second.ipv6) found->second.ipv6 = Range{*ipv6, ipv6->address};
+    if (ipv6 && !found->second.ipv6) found->second.ipv6 = Range(*ipv6);
     if (!is_new) return;
-    found->second.ipv4 = Range{*cidr, cidr->address};
+    found->second.ipv4 = Range(*cidr);
     // A VPC made again under its old name finds its Services still there.
     for (const auto& [service, taken] : services_) {
         if (taken.vpc != name) continue;
@@ -113,8 +148,9 @@ std::string ServiceIndex::vpc_name_of(const std::string& service) const {
     return {};
 }
 
-Verdict ServiceIndex::admit(StoreView&, const Kind& kind, json::Value& object, const json::Value* stored) {
+Verdict ServiceIndex::admit(StoreView& view, const Kind& kind, json::Value& object, const json::Value* stored) {
     const std::string service = key_of(object);
+    if (auto free = refuse_pool_addresses(view, kind, object, stored); !free) return free;
     if (auto given = give_cluster_ips(kind, object, stored, service); !given) return given;
     return give_node_ports(kind, object, service);
 }
@@ -146,12 +182,16 @@ std::optional<std::string> ServiceIndex::static_error(const Vpc& vpc, const Rang
 }
 
 std::optional<net::Address> ServiceIndex::lowest_free(const Vpc& vpc, Range& range) const {
-    net::Address address = range.floor;
-    while (range.cidr.contains(address) && (range.is_reserved(address) || vpc.taken.contains(address))) {
-        address = address.plus(1);
-    }
-    range.floor = address;
-    return range.cidr.contains(address) ? std::optional(address) : std::nullopt;
+    const auto first_free = [&](net::Address address, const net::Address& end) {
+        while (address < end && range.cidr.contains(address) &&
+               (range.is_reserved(address) || vpc.taken.contains(address)))
+            address = address.plus(1);
+        return address;
+    };
+    range.floor = first_free(range.floor, range.cidr.address.plus(range.cidr.size()));
+    if (range.cidr.contains(range.floor)) return range.floor;
+    const net::Address chosen = first_free(range.cidr.address, range.dynamic_first);
+    return chosen < range.dynamic_first ? std::optional(chosen) : std::nullopt;
 }
 
 std::expected<net::Address, Refusal> ServiceIndex::give_cluster_ip(const Kind& kind, Text name, Vpc& vpc, Range& range,
@@ -227,10 +267,7 @@ std::optional<std::string> ServiceIndex::node_port_error(const std::string& prot
 }
 
 uint16_t ServiceIndex::lowest_free_port(const std::set<uint16_t>& used_here) const {
-    const auto is_free = [&](uint16_t port) {
-        return !used_here.contains(port) && !node_ports_.contains({"TCP", port}) &&
-               !node_ports_.contains({"UDP", port}) && !node_ports_.contains({"SCTP", port});
-    };
+    const auto is_free = [&](uint16_t port) { return !used_here.contains(port) && !port_uses_.contains(port); };
     for (uint16_t port = node_port_dynamic_first; port <= node_port_last; port++) {
         if (is_free(port)) return port;
     }
@@ -315,7 +352,7 @@ void ServiceIndex::take(const std::string& service, const json::Value& object) {
     }
     const auto take_port = [&](std::string protocol, int64_t port) {
         if (port <= 0 || port > 65535) return;
-        node_ports_[{protocol, uint16_t(port)}] = service;
+        if (node_ports_.insert_or_assign({protocol, uint16_t(port)}, service).second) port_uses_[uint16_t(port)]++;
         taken.node_ports.emplace_back(std::move(protocol), uint16_t(port));
     };
     if (const json::Array* ports = json::find_array(object, {"spec", "ports"})) {
@@ -334,13 +371,15 @@ void ServiceIndex::release(const std::string& service) {
             const auto owner = vpc->second.taken.find(address);
             if (owner == vpc->second.taken.end() || owner->second != service) continue;
             vpc->second.taken.erase(owner);
-            if (Range* const range = vpc->second.range_of(address.is_v4()))
-                range->floor = std::min(range->floor, address);
+            Range* const range = vpc->second.range_of(address.is_v4());
+            if (range != nullptr && !(address < range->dynamic_first)) range->floor = std::min(range->floor, address);
         }
     }
     for (const auto& port : found->second.node_ports) {
         const auto owner = node_ports_.find(port);
-        if (owner != node_ports_.end() && owner->second == service) node_ports_.erase(owner);
+        if (owner == node_ports_.end() || owner->second != service) continue;
+        node_ports_.erase(owner);
+        if (--port_uses_[port.second] == 0) port_uses_.erase(port.second);
     }
     found->second = Taken{found->second.vpc, {}, {}};
 }

@@ -1,8 +1,9 @@
 // ServiceIndex: which ClusterIPs and nodePorts are taken, kept beside the store by its writer thread (see admit.h).
 //
-// Shapes: VPC → Service CIDRs, one a family, and taken addresses; Service → the VPC and addresses it took, so that release needs no
-// look at what its namespace says by then. The lowest free address is found from a floor below which all are taken.
-// Threads: the writer thread only. Source: spec/kubernetes.md SVC-50..59; design.md §4.
+// Shapes: VPC → Service CIDRs, one a family, and taken addresses; Service → the VPC and addresses it took, so that
+// release needs no look at what its namespace says by then. The lowest free address is found from a floor below which
+// all are taken; it is looked for above a band of first addresses (SVC-52), then in it. Threads: the writer thread
+// only. Source: spec/kubernetes.md SVC-50..59; design.md §4.
 #pragma once
 #include <map>
 #include <set>
@@ -27,8 +28,12 @@ public:
 
 private:
     struct Range {
+        explicit Range(const net::Prefix& prefix);
+        Range() = default;
+
         net::Prefix cidr;
-        net::Address floor;  // everything below is taken or reserved
+        net::Address dynamic_first;  // below, for those who choose an address, and for all when nothing else is free
+        net::Address floor;          // from dynamic_first up to here everything is taken or reserved
 
         bool is_reserved(const net::Address& address) const;  // network, .1, .10, broadcast
     };
@@ -69,6 +74,7 @@ private:
     std::map<std::string, std::string, std::less<>> namespace_vpc_;       // only those annotated
     std::map<std::string, Taken, std::less<>> services_;                  // "namespace/name"
     std::map<std::pair<std::string, uint16_t>, std::string> node_ports_;  // protocol, port → service
+    std::map<uint16_t, unsigned> port_uses_;                              // by how many protocols
 };
 
 }  // namespace weft::apiserver

@@ -6,6 +6,7 @@
 #include "apiserver/negotiate.h"
 #include "apiserver/openapi.h"
 #include "apiserver/rest.h"
+#include "apiserver/review.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/rng.h"
@@ -84,8 +85,9 @@ Outcome<Reply> Api::answer_or_fail(const Call& call) {
     if (auto health = answer_health(call)) return std::move(*health);
     const auto& path = call.segments;
     if (path.size() == 1 && path[0] == "version") return json_reply(200, version_info(), TRY(negotiate(call, {})));
-    const Identity identity = TRY(identify(call));
-    if (identity.role == nullptr) return refuse(401, "Unauthorized", "Unauthorized");
+    const Identity sender = TRY(identify(call));
+    if (sender.role == nullptr) return refuse(401, "Unauthorized", "Unauthorized");
+    const Identity identity = TRY(impersonate(sender, call));
     if (path.empty())
         return json_reply(200, json::Object{{"paths", json::Array{"/api", "/apis", "/healthz", "/livez", "/metrics",
                                                                   "/openapi/v3", "/readyz", "/version"}}});
@@ -101,6 +103,12 @@ Outcome<Reply> Api::answer_or_fail(const Call& call) {
     }
     if (path[0] != "api" && path[0] != "apis") return plain_not_found();
     if (auto found = TRY(discover(*table, call))) return std::move(*found);
+    const auto whose = [&](std::string_view token) {
+        Call asked = call;
+        asked.authorization = fmt::format("Bearer {}", token);
+        return identify(asked);
+    };
+    if (auto review = TRY(answer_review(call, {identity, *table, whose}))) return std::move(*review);
     return answer_resource(call, identity, table);
 }
 

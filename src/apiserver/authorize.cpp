@@ -38,6 +38,7 @@ static const std::vector<Role>& roles() {
             "services",
             "services/status",
             "endpointslices",
+            "endpoints",
             "ingresses",
             "ingresses/status",
             "ingressclasses",
@@ -81,6 +82,7 @@ static const std::vector<Role>& roles() {
            {"namespaces", "nodes", "pods", "services", "endpointslices", "ingresses", "ingressclasses", "configmaps",
             "vpcs", "vswitches", "addresspools", "addressblocks", "securitygroups", "routetables", "leases"}},
           {status_verbs, {"addressblocks/status", "nodes/status"}},
+          {{"patch"}, {"nodes"}},  // what its uplink carries
           {write_verbs, {"events", "leases"}}}},
         {"runtime",
          false,
@@ -91,12 +93,10 @@ static const std::vector<Role>& roles() {
           {{"create"}, {"serviceaccounts/token"}}}},
         {"alb",
          false,
-         {{read_verbs,
-           {"namespaces", "nodes", "services", "endpointslices", "ingresses", "ingressclasses", "secrets", "configmaps",
-            "vpcs"}}}},
-        {"dns",
-         false,
-         {{read_verbs, {"namespaces", "nodes", "pods", "services", "endpointslices", "configmaps", "vpcs"}}}},
+         {{read_verbs, {"namespaces", "services", "endpointslices", "ingresses", "ingressclasses", "vpcs"}},
+          // Only those of type kubernetes.io/tls: see is_of_tls_only.
+          {{"list", "watch"}, {"secrets"}}}},
+        {"dns", false, {{read_verbs, {"namespaces", "pods", "services", "endpointslices", "vpcs"}}}},
     };
     return all;
 }
@@ -183,13 +183,23 @@ static bool is_ties_only(const Call& call) {
     });
 }
 
+// The proxy is open to the street: of the Secrets it sees those that may be certificates, and no token or password.
+static bool is_of_tls_only(const Call& call) {
+    const std::string selector(call.query.get("fieldSelector"));
+    const std::vector<std::string_view> terms = split(selector, ',');
+    return std::any_of(terms.begin(), terms.end(), [](std::string_view term) {
+        return trim(term) == "type=kubernetes.io/tls" || trim(term) == "type==kubernetes.io/tls";
+    });
+}
+
 Done authorize(const Identity& identity, const Target& target, const Call& call) {
     if (identity.role == nullptr) return refuse(401, "Unauthorized", "Unauthorized");
     // exec is a change, whatever method starts it.
     const bool guarded = !identity.role->everything && target.kind->plural == "secrets" && target.verb == Verb::patch;
+    const bool narrowed = identity.role->name == "alb" && target.kind->plural == "secrets";
     const bool in_bounds = identity.ns.empty() || identity.ns == target.key.ns;
     if (in_bounds && identity.role->allows(target.verb, *target.kind, target.subresource) &&
-        (!guarded || is_ties_only(call)))
+        (!guarded || is_ties_only(call)) && (!narrowed || is_of_tls_only(call)))
         return {};
     const std::string where =
         target.key.ns.empty() ? "at the cluster scope" : fmt::format("in the namespace \"{}\"", target.key.ns);

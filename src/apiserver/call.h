@@ -30,6 +30,8 @@ struct Call {
     std::vector<std::string> segments;  // of the path, decoded: "/api/v1/pods" is {"api", "v1", "pods"}
     http::Query query;
     std::string content_type, accept, user_agent, if_none_match, authorization;
+    std::string impersonate_user;  // Impersonate-User, -Group
+    std::vector<std::string> impersonate_groups;
     std::string body;
 
     // Splits and decodes. Failure: 400 when percent-coding is malformed.

@@ -34,6 +34,21 @@ static Outcome<std::string> choose_container(const kube::Object& pod, std::strin
     return std::string(asked);
 }
 
+// "" when the container runs.
+static std::string why_not_running(const kube::Object& pod, std::string_view container) {
+    for (const char* list : {"containerStatuses", "initContainerStatuses"})
+        for (const json::Value& status : pod.array({"status", list})) {
+            if (json::find_string(status, {"name"}) != container) continue;
+            if (json::has(status, {"state", "running"})) return "";
+            const std::string_view reason = json::has(status, {"state", "terminated"})
+                                                ? std::string_view("terminated")
+                                                : json::find_string(status, {"state", "waiting", "reason"}, "waiting");
+            return fmt::format("container \"{}\" in pod \"{}\" is not running: {}", container, pod.name(), reason);
+        }
+    return fmt::format("container \"{}\" in pod \"{}\" is not running: the pod is {}", container, pod.name(),
+                       pod.string({"status", "phase"}, "Pending"));
+}
+
 Outcome<Reply> Rest::connect() {
     const bool is_log = target_.subresource == "log";
     if (is_log && call_.query.has("sinceSeconds") && call_.query.has("sinceTime")) {
@@ -56,6 +71,7 @@ Outcome<Reply> Rest::connect() {
     to.socket = instance_.runtime_socket(node);
     to.target = fmt::format("/{}/{}/{}/{}", is_log ? "log" : "exec", http::percent_encode(target_.key.ns),
                             http::percent_encode(target_.key.name), http::percent_encode(container));
+    if (!is_log) to.not_running = why_not_running(pod, container);
     char separator = '?';
     for (const auto& [name, value] : call_.query.items()) {
         if (name == "container" || name == "pretty") continue;

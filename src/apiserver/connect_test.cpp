@@ -105,6 +105,28 @@ TEST_F(ConnectTest, exec_without_an_upgrade_is_refused_by_name) {
     const auto plain = ask("POST", path_of(pods, "web") + "/exec?command=sh");
     EXPECT_EQ(plain.head.status, 400);
     EXPECT_NE(plain.body.find("unable to upgrade: missing upgrade headers in request"), std::string::npos);
+    // API-140: kubectl tries WebSocket first and shows what SPDY is told.
+    const auto spdy = [&] {
+        http::RequestHead head{.method = "POST", .target = path_of(pods, "web") + "/exec?command=sh"};
+        head.headers = {{"Host", "api"}, {"Authorization", "Bearer root-token"}, {"Connection", "Upgrade"}, {"Upgrade", "SPDY/3.1"}};
+        return MUST(http::round_trip(*dial(), head)).body;
+    };
+    EXPECT_NE(spdy().find("container \\\"main\\\" in pod \\\"web\\\" is not running: the pod is Pending"), std::string::npos) << spdy();
+    ASSERT_EQ(send("PATCH " + path_of(pods, "web") + "/status",
+                   {.body = R"({"status":{"containerStatuses":[{"name":"main","image":"i","imageID":"","ready":true,"restartCount":0,)"
+                            R"("state":{"running":{}}}]}})",
+                    .content_type = "application/merge-patch+json"})
+                  .status,
+              200);
+    EXPECT_NE(spdy().find("only WebSocket is spoken here"), std::string::npos) << spdy();
+}
+
+TEST_F(ConnectTest, what_is_not_offered_says_what_to_do_instead_API_143_144) {
+    for (const char* door : {"attach", "portforward", "proxy"}) {
+        const auto refused = ask("POST", path_of(pods, "web") + "/" + door);
+        EXPECT_EQ(refused.head.status, 404);
+        EXPECT_NE(refused.body.find("is not offered here: use"), std::string::npos) << refused.body;
+    }
 }
 
 TEST_F(ConnectTest, a_whole_request_over_the_wire_and_a_body_too_large_API_5) {

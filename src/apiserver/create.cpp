@@ -15,7 +15,8 @@ static constexpr size_t generated_suffix = 5;
 static constexpr size_t object_bytes_max = 1536 * 1024;  // API-135
 
 Done Rest::read_deadline() {
-    Duration deadline = write_deadline_max;
+    const bool reads = target_.verb == Verb::get || target_.verb == Verb::list;
+    Duration deadline = reads ? Duration(read_deadline_max) : Duration(write_deadline_max);
     if (const std::string_view text = call_.query.get("timeout"); !text.empty()) {
         const auto asked = cloud::parse_go_duration(text);
         if (!asked) return refuse(400, "BadRequest", fmt::format("timeout: Invalid value: \"{}\"", text));
@@ -143,7 +144,6 @@ Outcome<json::Value> Rest::create_object(json::Value object, const json::Value* 
     json::set(object, {"metadata", "uid"}, json::Value(random_uuid()));
     json::set(object, {"metadata", "creationTimestamp"}, json::Value(rfc3339(clock_.wall())));
     if (is_crd(kind_)) establish(*kinds_.table(), object, clock_);
-    for (std::string& warning : write_warnings(kind_, object)) warnings_.push_back(std::move(warning));
     for (int tries = 1;; tries++) {
         if (generates)
             json::set(object, {"metadata", "name"},

@@ -53,18 +53,21 @@ const json::Value* stored_port_like(const json::Value& port, const json::Array& 
     return nullptr;
 }
 
+// A load balancer that wants none any more keeps those that its wish still names (SVC-59).
 void keep_or_drop_node_ports(json::Value& spec, const json::Value& before, Text type) {
     json::Array* ports = ports_of(spec);
     const json::Array* old_ports = json::find_array(before, {"ports"});
     if (ports == nullptr || old_ports == nullptr) return;
-    const bool takes_node_ports = type == "NodePort" || type == "LoadBalancer";
+    const bool may_have = type == "NodePort" || type == "LoadBalancer";
+    const bool wants =
+        may_have && (type == "NodePort" || json::find_bool(spec, {"allocateLoadBalancerNodePorts"}, true));
     for (json::Value& port : *ports) {
         const json::Value* old = stored_port_like(port, *old_ports);
         const int64_t old_number = old == nullptr ? 0 : json::find_int(*old, {"nodePort"});
         const int64_t number = json::find_int(port, {"nodePort"});
-        if (takes_node_ports && number == 0 && old_number != 0) {
+        if (wants && number == 0 && old_number != 0) {
             json::set(port, {"nodePort"}, old_number);
-        } else if (!takes_node_ports && number == old_number) {
+        } else if (!may_have && number == old_number) {
             json::erase(port, {"nodePort"});
         }
     }

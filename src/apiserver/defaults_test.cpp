@@ -31,6 +31,35 @@ TEST(Defaults, SVC1to6_ServiceFields) {
     EXPECT_EQ(service("{clusterIP: None}").at("spec").at("clusterIPs"), json::Value(json::Array{"None"}));
 }
 
+TEST(Defaults, SVC1to6_DependOnTheTypeAndGiveNothingThatItMayNotHave) {
+    const auto has = [](const json::Value& object, std::string_view field) { return json::has(object, {"spec", field}); };
+    struct Row {
+        std::string_view spec;
+        bool internal, external, allocate;
+    };
+    for (const Row& row : {Row{"{ports: [{port: 80}]}", true, false, false}, Row{"{clusterIP: None}", true, false, false},
+                           Row{"{type: NodePort, ports: [{port: 80}]}", true, true, false},
+                           Row{"{type: LoadBalancer, ports: [{port: 80}]}", true, true, true},
+                           Row{"{externalIPs: [192.0.2.1], ports: [{port: 80}]}", true, true, false},
+                           Row{"{type: ExternalName, externalName: a.b, externalIPs: [192.0.2.1]}", false, false, false}}) {
+        const json::Value one = service(row.spec);
+        EXPECT_EQ(has(one, "internalTrafficPolicy"), row.internal) << row.spec;       // SVC-5
+        EXPECT_EQ(has(one, "externalTrafficPolicy"), row.external) << row.spec;       // SVC-4
+        EXPECT_EQ(has(one, "allocateLoadBalancerNodePorts"), row.allocate) << row.spec;  // SVC-6
+        for (const std::string_view absent : {"trafficDistribution", "loadBalancerClass", "loadBalancerIP", "healthCheckNodePort"})
+            EXPECT_FALSE(has(one, absent)) << absent;  // SVC-9
+    }
+    // SVC-2: without affinity its details go.
+    EXPECT_FALSE(has(service("{sessionAffinityConfig: {clientIP: {timeoutSeconds: 5}}, ports: [{port: 80}]}"), "sessionAffinityConfig"));
+    EXPECT_EQ(json::find_int(service("{sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 5}}, ports: [{port: 80}]}"),
+                             {"spec", "sessionAffinityConfig", "clientIP", "timeoutSeconds"}),
+              5);
+    const json::Value ports = service("{ports: [{name: a, port: 80, targetPort: 0}, {name: b, port: 81, targetPort: http, protocol: UDP}]}");
+    EXPECT_EQ(json::find_int(ports.at("spec").at("ports").at(0), {"targetPort"}), 80);  // SVC-3
+    EXPECT_EQ(json::find_string(ports.at("spec").at("ports").at(1), {"targetPort"}), "http");
+    EXPECT_EQ(json::find_string(ports.at("spec").at("ports").at(1), {"protocol"}), "UDP");
+}
+
 TEST(Defaults, TheyMayRunTwice) {
     for (const std::string_view spec :
          {"{ports: [{port: 80}]}", "{type: LoadBalancer, sessionAffinity: ClientIP, ports: [{port: 80}]}"}) {

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "apiserver/negotiate.h"
+#include "apiserver/review.h"
+#include "base/strings.h"
 
 namespace weft::apiserver {
 
@@ -45,6 +47,8 @@ json::Array array_of(const Strings& strings) {
     return array;
 }
 
+std::string singular_of(const ReviewKind& review) { return to_lower(review.kind); }
+
 json::Value classic_resources(const KindTable& table, std::string_view group, std::string_view version) {
     json::Array resources;
     for (const KindPtr& kind : table.all()) {
@@ -69,6 +73,14 @@ json::Value classic_resources(const KindTable& table, std::string_view group, st
             resources.push_back(std::move(below));
         }
     }
+    for (const ReviewKind& review : review_kinds()) {
+        if (review.group != group || version != review_version) continue;
+        resources.push_back(json::Object{{"name", review.plural},
+                                         {"singularName", singular_of(review)},
+                                         {"namespaced", review.namespaced},
+                                         {"kind", review.kind},
+                                         {"verbs", json::Array{"create"}}});
+    }
     const std::string group_version = group.empty() ? std::string(version) : fmt::format("{}/{}", group, version);
     return json::Object{{"kind", "APIResourceList"},
                         {"apiVersion", "v1"},
@@ -81,6 +93,11 @@ std::vector<std::string> versions_of(const KindTable& table, std::string_view gr
     std::vector<std::string> versions;
     for (const auto& [g, version] : table.group_versions())
         if (g == group) versions.push_back(version);
+    for (const ReviewKind& review : review_kinds()) {
+        if (review.group != group) continue;
+        if (std::find(versions.begin(), versions.end(), review_version) == versions.end())
+            versions.emplace_back(review_version);
+    }
     return versions;
 }
 
@@ -88,6 +105,9 @@ std::vector<std::string> groups_of(const KindTable& table) {
     std::vector<std::string> groups;
     for (const auto& [group, version] : table.group_versions())
         if (!group.empty() && std::find(groups.begin(), groups.end(), group) == groups.end()) groups.push_back(group);
+    for (const ReviewKind& review : review_kinds())
+        if (std::find(groups.begin(), groups.end(), review.group) == groups.end()) groups.emplace_back(review.group);
+    std::sort(groups.begin(), groups.end());
     return groups;
 }
 
@@ -125,6 +145,15 @@ json::Object aggregated_group(const KindTable& table, std::string_view group) {
                                              {"verbs", array_of(sub.verbs)}});
             if (!below.empty()) row["subresources"] = std::move(below);
             resources.push_back(std::move(row));
+        }
+        for (const ReviewKind& review : review_kinds()) {
+            if (review.group != group || version != review_version) continue;
+            resources.push_back(json::Object{
+                {"resource", review.plural},
+                {"responseKind", json::Object{{"group", review.group}, {"version", version}, {"kind", review.kind}}},
+                {"scope", review.namespaced ? "Namespaced" : "Cluster"},
+                {"singularResource", singular_of(review)},
+                {"verbs", json::Array{"create"}}});
         }
         versions.push_back(
             json::Object{{"version", version}, {"resources", std::move(resources)}, {"freshness", "Current"}});

@@ -93,7 +93,8 @@ json::Value status_object(const Failure& failure) {
     if (!failure.continue_token.empty()) metadata["continue"] = failure.continue_token;
     json::Object status{{"kind", "Status"},    {"apiVersion", "v1"},         {"metadata", std::move(metadata)},
                         {"status", "Failure"}, {"message", refusal.message}, {"reason", refusal.reason}};
-    if (!details.empty()) status["details"] = std::move(details);
+    // kubectl debug reads them of a 404 without asking whether they are there.
+    if (!details.empty() || failure.refusal.code == 404) status["details"] = std::move(details);
     status["code"] = refusal.code;
     return status;
 }

@@ -72,6 +72,7 @@ struct Kind {
     std::vector<std::string> selectable_fields;  // beyond metadata.name and metadata.namespace: "spec.nodeName"
     std::string crd_name;                        // "" unless it came from a CRD object
     std::string storage_version_hash;            // discovery
+    std::string deprecation;                     // what every request of this version is told; "" = nothing
 
     std::string group_kind() const { return group.empty() ? kind_name : kind_name + "." + group; }
     std::string group_plural() const { return group.empty() ? plural : plural + "." + group; }

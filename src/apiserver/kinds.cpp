@@ -187,6 +187,10 @@ Result<std::vector<KindPtr>> kinds_of_crd(const json::Value& crd) {
         kind->categories = json::find_strings(crd, {"spec", "names", "categories"});
         kind->resource.namespaced = json::find_string(crd, {"spec", "scope"}) == "Namespaced";
         kind->crd_name = json::find_string(crd, {"metadata", "name"});
+        if (json::find_bool(version, {"deprecated"}))
+            kind->deprecation =
+                json::find_string(version, {"deprecationWarning"},
+                                  fmt::format("{}/{} {} is deprecated", kind->group, kind->version, kind->kind_name));
         kind->has_status = json::has(version, {"subresources", "status"});
         if (json::find_object(version, {"subresources", "scale"}) != nullptr) {
             kind->has_scale = true;

@@ -111,6 +111,47 @@ TEST_F(LimitsTest, a_write_whose_time_is_over_is_504_and_not_made) {
     EXPECT_EQ(send(fmt::format("POST {}?timeout=1h", maps), {.body = config_map("b")}).status, 201);
 }
 
+// API-75
+TEST_F(LimitsTest, a_list_has_its_time) {
+    ASSERT_EQ(post(maps, config_map("m")).status, 201);
+    const Answer late = get(fmt::format("{}?timeout=1ns", maps));
+    EXPECT_EQ(late.status, 504);
+    EXPECT_EQ(late.reason(), "Timeout");
+    EXPECT_EQ(get(fmt::format("{}?timeout=1h", maps)).status, 200);
+}
+
+// API-135
+TEST_F(LimitsTest, a_hundred_and_fifty_thousand_objects_of_one_kind_are_listed_in_pages) {
+    constexpr size_t count = 150'000, batch = 5'000, page = 500;
+    ASSERT_EQ(post(maps, config_map("first")).status, 201);
+    const std::string stored = log_->get("core/configmaps/default/first").value()->value;
+    for (size_t from = 1; from < count; from += batch)
+        ASSERT_TRUE(log_->write([&](store::Transaction& transaction) -> Status {
+            for (size_t i = from; i < std::min(count, from + batch); i++) {
+                std::string value = stored;
+                value.replace(value.find("first"), 5, fmt::format("m{:06}", i));
+                TRY(transaction.put(fmt::format("core/configmaps/default/m{:06}", i), std::move(value), 0));
+            }
+            return {};
+        }));
+    const Answer start = get(fmt::format("{}?limit={}", maps, page));
+    ASSERT_EQ(start.status, 200);
+    EXPECT_EQ(start.body.at("items").as_array().size(), page);
+    EXPECT_EQ(json::find_int(start.body, {"metadata", "remainingItemCount"}), int64_t(count - page));
+    const std::string next(start.string({"metadata", "continue"}));
+    const Answer second = get(fmt::format("{}?limit={}&continue={}", maps, page, http::percent_encode(next)));
+    EXPECT_EQ(json::find_string(second.body.at("items").as_array()[0], {"metadata", "name"}), "m000500");
+    EXPECT_EQ(get(path_of(maps, "m149999")).status, 200);
+    EXPECT_EQ(post(maps, config_map("one-more")).status, 201);
+    EXPECT_EQ(remove(path_of(maps, "m075000")).status, 200);
+    const std::string after(second.string({"metadata", "continue"}));
+    const Answer third = get(fmt::format("{}?limit={}&continue={}", maps, page, http::percent_encode(after)));
+    EXPECT_EQ(json::find_int(third.body, {"metadata", "remainingItemCount"}), int64_t(count - 3 * page))
+        << "the snapshot of the first page";
+    EXPECT_EQ(json::find_int(get(fmt::format("{}?limit=1", maps)).body, {"metadata", "remainingItemCount"}),
+              int64_t(count - 1)) << "one came and one went";
+}
+
 // API-47
 TEST_F(LimitsTest, a_revision_from_the_future_is_waited_for_and_then_504) {
     std::jthread writer;

@@ -141,9 +141,10 @@ std::optional<Managers> parse_managers(const json::Value& entries) {
 
 json::Value to_json(Managers managers) {
     std::erase_if(managers, is_empty);
-    std::stable_sort(managers.begin(), managers.end(), [](const Manager& a, const Manager& b) {
-        return std::tie(a.operation, a.time, a.name) < std::tie(b.operation, b.time, b.name);
-    });
+    const auto rank = [](const Manager& one) {
+        return std::tie(one.operation, one.time, one.name, one.subresource, one.api_version);
+    };
+    std::sort(managers.begin(), managers.end(), [&](const Manager& a, const Manager& b) { return rank(a) < rank(b); });
     json::Array entries;
     for (const Manager& one : managers) {
         json::Object entry{{"manager", one.name}, {"operation", one.operation}, {"apiVersion", one.api_version},

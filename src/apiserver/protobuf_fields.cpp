@@ -236,6 +236,24 @@ TokenRequestSpec 1audiences:[s 4expirationSeconds:I 3boundObjectRef:BoundObjectR
 BoundObjectReference 1kind:s 2apiVersion:s 3name:s 4uid:s
 TokenRequestStatus 1token:s 2expirationTimestamp:Time
 Binding 1metadata:ObjectMeta 2target:ObjectReference
+SelfSubjectReview 1metadata:ObjectMeta 2status:SelfSubjectReviewStatus
+SelfSubjectReviewStatus 1userInfo:UserInfo
+UserInfo 1username:s 2uid:s 3groups:[s
+TokenReview 1metadata:ObjectMeta 2spec:TokenReviewSpec 3status:TokenReviewStatus
+TokenReviewSpec 1token:s 2audiences:[s
+TokenReviewStatus 1authenticated:b 2user:UserInfo 3error:s 4audiences:[s
+SelfSubjectAccessReview 1metadata:ObjectMeta 2spec:SelfSubjectAccessReviewSpec 3status:SubjectAccessReviewStatus
+SelfSubjectAccessReviewSpec 1resourceAttributes:ResourceAttributes 2nonResourceAttributes:NonResourceAttributes
+ResourceAttributes 1namespace:s 2verb:s 3group:s 4version:s 5resource:s 6subresource:s 7name:s
+NonResourceAttributes 1path:s 2verb:s
+SubjectAccessReviewStatus 1allowed:b 2reason:s 3evaluationError:s 4denied:b
+SubjectAccessReview 1metadata:ObjectMeta 2spec:SubjectAccessReviewSpec 3status:SubjectAccessReviewStatus
+SubjectAccessReviewSpec 1resourceAttributes:ResourceAttributes 2nonResourceAttributes:NonResourceAttributes 3user:s
+  4groups:[s 6uid:s
+LocalSubjectAccessReview 1metadata:ObjectMeta 2spec:SubjectAccessReviewSpec 3status:SubjectAccessReviewStatus
+SelfSubjectRulesReview 1metadata:ObjectMeta 2spec:SelfSubjectRulesReviewSpec 3status:SubjectRulesReviewStatus
+SelfSubjectRulesReviewSpec 1namespace:s
+SubjectRulesReviewStatus 3incomplete:b 4evaluationError:s
 )";
 }
 

@@ -9,6 +9,8 @@
 
 namespace weft::apiserver {
 
+static constexpr size_t deadline_check_period = 256;  // objects of a list
+
 static constexpr size_t list_limit_max = 1'000'000;
 
 json::Value list_head(const Kind& kind, store::Revision revision) {
@@ -55,21 +57,7 @@ Outcome<Reply> Rest::object_reply(int status, json::Value object, bool may_be_ta
     } else if (accepted.shape == Shape::partial) {
         object = partial_metadata(object);
     }
-    Reply reply = json_reply(status, object, accepted);
-    size_t bytes = 0;
-    for (const std::string& warning : warnings_) {
-        // Header text: quotes and backslashes escaped, control characters cannot stand in it (API-90: 4 KiB in total).
-        std::string line = "299 - \"";
-        for (const char c : warning) {
-            if (c == '"' || c == '\\') line += '\\';
-            line += uint8_t(c) < 0x20 || c == 0x7f ? ' ' : c;
-        }
-        line += '"';
-        bytes += line.size();
-        if (bytes > 4096) break;
-        reply.headers.emplace_back("Warning", std::move(line));
-    }
-    return reply;
+    return json_reply(status, object, accepted);
 }
 
 Outcome<Reply> Rest::get() {
@@ -146,6 +134,7 @@ Outcome<Reply> Rest::list() {
     TRY(wait_for_revision(log, std::max(request.shown, request.range.revision), clock_));
     request.range.count_rest = selector.matches_all();
 
+    TRY(read_deadline());
     // With a selector a page may need several reads of the log until it is full.
     std::vector<json::Value> items;
     const size_t limit = request.range.limit;
@@ -170,6 +159,8 @@ Outcome<Reply> Rest::list() {
         more = page.more;
         for (size_t i = 0; i < page.entries.size(); i++) {
             const store::Entry& entry = page.entries[i];
+            if (i % deadline_check_period == 0 && clock_.now() > options_.until)
+                return refuse(504, "Timeout", "Timeout: the list took longer than its time");
             json::Value object = inflate(kind_, entry.value, entry.revision);
             last_key = entry.key;
             if (!selector.matches(object)) continue;

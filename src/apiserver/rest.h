@@ -20,6 +20,7 @@ namespace weft::apiserver {
 inline constexpr int patch_tries_max = 64;                                 // lost races before a patch gives up
 inline constexpr int generate_name_tries_max = 8;                          // API-32
 inline constexpr auto write_deadline_max = std::chrono::seconds(34);       // API-75; the query's timeout may shorten it
+inline constexpr auto read_deadline_max = std::chrono::seconds(60);
 inline constexpr auto future_revision_wait_max = std::chrono::seconds(3);  // API-47
 
 class Rest {
@@ -37,6 +38,8 @@ public:
     Outcome<Reply> answer();
 
 private:
+    Outcome<Reply> answer_verb();
+    void add_warning_headers(Reply& reply) const;  // API-92
     Outcome<Reply> get();
     Outcome<Reply> list();
     Outcome<Reply> watch();

@@ -98,8 +98,10 @@ Verdict decode(const Kind& kind, json::Value& body, const std::vector<std::strin
 void prune(const Schema& schema, json::Value& value, std::string_view path, bool drops_nulls,
            std::vector<std::string>* strict);
 
-// Schema-visible errors of a value: types, required, enum, pattern, bounds, list-map duplicates.
-void validate_schema(const Schema& schema, const json::Value& value, const std::string& path, FieldErrors& errors);
+// Schema-visible errors of a value: types, required, enum, pattern, bounds, list-map duplicates. What stands in `before`
+// unchanged is not judged again (API-124): members of objects and of list-maps by their keys, other lists as a whole.
+void validate_schema(const Schema& schema, const json::Value& value, const std::string& path, FieldErrors& errors,
+                     const json::Value* before = nullptr);
 
 // "" when `text` has the format (date-time, byte, cidr, ipv4, ipv6, quantity; others are not checked), else what is
 // wrong.

@@ -93,7 +93,22 @@ std::string map_key_of(const Schema& schema, const json::Value& item) {
     return json::serialize(key);
 }
 
-void check_array(const Schema& schema, const json::Array& array, const std::string& path, FieldErrors& errors) {
+// The items of a list-map by their keys; of other lists nobody knows which item was which.
+std::map<std::string, const json::Value*> items_before(const Schema& schema, const json::Value* before) {
+    std::map<std::string, const json::Value*> items;
+    const bool has_keys = schema.list_type == Schema::ListType::map && schema.items;
+    if (before == nullptr || !before->is_array() || !has_keys) return items;
+    for (const json::Value& item : before->get_array())
+        if (item.is_object()) items.emplace(map_key_of(schema, item), &item);
+    return items;
+}
+
+const json::Value* member_before(const json::Value* before, std::string_view name) {
+    return before == nullptr || !before->is_object() ? nullptr : before->get_object().if_contains(name);
+}
+
+void check_array(const Schema& schema, const json::Array& array, const std::string& path, FieldErrors& errors,
+                 const json::Value* before) {
     if (schema.items_max && array.size() > *schema.items_max) {
         errors.push_back(too_many(path, array.size(), *schema.items_max));
         return;
@@ -103,9 +118,15 @@ void check_array(const Schema& schema, const json::Array& array, const std::stri
                                        fmt::format("should have at least {} items", *schema.items_min)));
     }
     std::unordered_set<std::string> seen;
+    const auto had = items_before(schema, before);
     for (size_t index = 0; index < array.size() && errors.size() < field_errors_max; index++) {
         const std::string where = field_path(path, index);
-        if (schema.items != nullptr) validate_schema(*schema.items, array[index], where, errors);
+        const json::Value* was = nullptr;
+        if (!had.empty() && array[index].is_object()) {
+            const auto found = had.find(map_key_of(schema, array[index]));
+            if (found != had.end()) was = found->second;
+        }
+        if (schema.items != nullptr) validate_schema(*schema.items, array[index], where, errors, was);
         if (schema.list_type == Schema::ListType::map && array[index].is_object() && schema.items != nullptr) {
             const std::string key = map_key_of(schema, array[index]);
             if (!seen.insert(key).second) {
@@ -120,7 +141,8 @@ void check_array(const Schema& schema, const json::Array& array, const std::stri
     }
 }
 
-void check_object(const Schema& schema, const json::Object& object, const std::string& path, FieldErrors& errors) {
+void check_object(const Schema& schema, const json::Object& object, const std::string& path, FieldErrors& errors,
+                  const json::Value* before) {
     if (schema.properties_max && object.size() > *schema.properties_max) {
         errors.push_back(too_many(path, object.size(), *schema.properties_max));
     }
@@ -133,14 +155,31 @@ void check_object(const Schema& schema, const json::Object& object, const std::s
     }
     for (const auto& [name, property] : schema.properties) {
         if (const json::Value* member = object.if_contains(name)) {
-            validate_schema(*property, *member, field_path(path, name), errors);
+            validate_schema(*property, *member, field_path(path, name), errors, member_before(before, name));
         }
     }
     if (schema.additional != nullptr) {
         for (const auto& [name, member] : object) {
-            validate_schema(*schema.additional, member, key_path(path, std::string_view(name)), errors);
+            validate_schema(*schema.additional, member, key_path(path, std::string_view(name)), errors,
+                            member_before(before, name));
         }
     }
+}
+
+// Whether everything in `value` has the type that the schema says.
+bool types_fit(const Schema& schema, const json::Value& value) {
+    if (value.is_null() && (schema.nullable || schema.type == Schema::Type::any)) return true;
+    if (!has_type(schema, value)) return false;
+    if (value.is_array() && schema.items)
+        return std::all_of(value.get_array().begin(), value.get_array().end(),
+                           [&](const json::Value& item) { return types_fit(*schema.items, item); });
+    if (!value.is_object()) return true;
+    for (const auto& [name, member] : value.get_object()) {
+        const Schema* of = schema.property(std::string_view(name));
+        if (of == nullptr) of = schema.additional.get();
+        if (of != nullptr && !types_fit(*of, member)) return false;
+    }
+    return true;
 }
 
 bool is_valid(const Schema& schema, const json::Value& value) {
@@ -193,7 +232,8 @@ bool is_quantity(std::string_view text) {
     return text.size() <= 64 && re2::RE2::FullMatch(re2::StringPiece(text.data(), text.size()), pattern);
 }
 
-void validate_schema(const Schema& schema, const json::Value& value, const std::string& path, FieldErrors& errors) {
+void validate_schema(const Schema& schema, const json::Value& value, const std::string& path, FieldErrors& errors,
+                     const json::Value* before) {
     if (errors.size() >= field_errors_max) return;
     if (value.is_null() && (schema.nullable || schema.type == Schema::Type::any)) return;
     if (!has_type(schema, value)) {
@@ -201,6 +241,8 @@ void validate_schema(const Schema& schema, const json::Value& value, const std::
         errors.push_back(type_invalid(path, value, fmt::format("must be of type {}", wanted)));
         return;
     }
+    // A wrong type is never let pass: the rules that come after read by type.
+    if (before != nullptr && value == *before && types_fit(schema, value)) return;
     if (!schema.one_of_values.empty() &&
         std::find(schema.one_of_values.begin(), schema.one_of_values.end(), value) == schema.one_of_values.end()) {
         std::vector<std::string> supported;
@@ -212,8 +254,8 @@ void validate_schema(const Schema& schema, const json::Value& value, const std::
     }
     if (value.is_string()) check_string(schema, json::view(value.get_string()), path, errors);
     if (value.is_number()) check_number(schema, value, path, errors);
-    if (value.is_array()) check_array(schema, value.get_array(), path, errors);
-    if (value.is_object()) check_object(schema, value.get_object(), path, errors);
+    if (value.is_array()) check_array(schema, value.get_array(), path, errors, before);
+    if (value.is_object()) check_object(schema, value.get_object(), path, errors, before);
     check_combinations(schema, value, path, errors);
 }
 

@@ -4,6 +4,7 @@
 
 #include "apiserver/compress.h"
 #include "apiserver/negotiate.h"
+#include "base/strings.h"
 
 namespace weft::apiserver {
 
@@ -39,8 +40,10 @@ Outcome<Call> read_call(http::Request& request, http::Exchange& exchange) {
     call.user_agent = headers.get("User-Agent");
     call.if_none_match = headers.get("If-None-Match");
     call.authorization = headers.get("Authorization");
-    for (const http::Header header : headers) {  // Accept may come in several lines
-        if (strncasecmp(std::string(header.name).c_str(), "accept", 7) != 0) continue;
+    call.impersonate_user = headers.get("Impersonate-User");
+    for (const http::Header header : headers) {  // these may come in several lines
+        if (equals_ignoring_case(header.name, "impersonate-group")) call.impersonate_groups.emplace_back(header.value);
+        if (!equals_ignoring_case(header.name, "accept")) continue;
         if (!call.accept.empty()) call.accept += ',';
         call.accept += header.value;
     }

@@ -119,6 +119,8 @@ void relay_log(const SpliceTarget& to, const Call& call, http::Exchange& exchang
 void splice_exec(const SpliceTarget& to, const Call& call, const http::Request& request, http::Exchange& exchange) {
     if (const Status upgrade = http::check_upgrade(request.head); !upgrade) {
         const bool asks = request.headers().has("Upgrade");
+        if (asks && !to.not_running.empty())
+            return send_failure(Failure(Refusal{400, "BadRequest", to.not_running, {}}), call, exchange);
         const std::string why = asks ? "unable to upgrade: only WebSocket is spoken here: " + upgrade.error().message
                                      : "unable to upgrade: missing upgrade headers in request";
         return send_failure(Failure(Refusal{400, "BadRequest", why, {}}), call, exchange);

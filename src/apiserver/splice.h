@@ -12,6 +12,9 @@ namespace weft::apiserver {
 struct SpliceTarget {
     std::string socket;  // unix socket of the runtime
     std::string target;  // "/log/default/web/app?follow=true"
+    // Why nobody can enter the container, as far as its pod's status tells; "" = it runs. A client whose WebSocket was
+    // refused comes again with SPDY and shows only the second answer: then it is this.
+    std::string not_running{};
 };
 
 void relay_log(const SpliceTarget& to, const Call& call, http::Exchange& exchange);

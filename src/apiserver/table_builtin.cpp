@@ -88,6 +88,7 @@ const std::map<Text, BuiltinTable>& tables() {
           service_cells}},
         {"EndpointSlice.discovery.k8s.io",
          {{name_column, text("AddressType"), text("Ports"), text("Endpoints"), age_column}, endpoint_slice_cells}},
+        {"Endpoints", {{name_column, text("Endpoints"), age_column}, endpoints_cells}},
         {"Ingress.networking.k8s.io",
          {{name_column, text("Class"), text("Hosts"), text("Address"), text("Ports"), age_column}, ingress_cells}},
         {"IngressClass.networking.k8s.io",

@@ -16,6 +16,7 @@ const BuiltinTable* builtin_table(const Kind& kind);
 // Deployment, ReplicaSet, StatefulSet, Node), the rest in table_builtin.cpp.
 json::Array service_cells(const json::Value& object, WallTime now);
 json::Array endpoint_slice_cells(const json::Value& object, WallTime now);
+json::Array endpoints_cells(const json::Value& object, WallTime now);
 json::Array ingress_cells(const json::Value& object, WallTime now);
 json::Array ingress_class_cells(const json::Value& object, WallTime now);
 json::Array pod_cells(const json::Value& object, WallTime now);

@@ -1,4 +1,4 @@
-// Cells of Service, EndpointSlice, Ingress and IngressClass.
+// Cells of Service, EndpointSlice, Endpoints, Ingress and IngressClass.
 #include "apiserver/table_builtin.h"
 
 namespace weft::apiserver {
@@ -91,6 +91,26 @@ json::Array endpoint_slice_cells(const json::Value& object, WallTime now) {
     return {name_cell(object), json::Value(json::find_string(object, {"addressType"})),
             json::Value(or_none(shortened(ports), "<unset>")), json::Value(or_none(shortened(addresses), "<unset>")),
             age_cell(object, now)};
+}
+
+json::Array endpoints_cells(const json::Value& object, WallTime now) {
+    std::vector<std::string> shown;
+    const json::Array* subsets = json::find_array(object, {"subsets"});
+    for (size_t index = 0; subsets != nullptr && index < subsets->size(); index++) {
+        const json::Array* addresses = json::find_array((*subsets)[index], {"addresses"});
+        const json::Array* ports = json::find_array((*subsets)[index], {"ports"});
+        if (addresses == nullptr) continue;
+        for (const json::Value& address : *addresses) {
+            const std::string ip(json::find_string(address, {"ip"}));
+            if (ports == nullptr || ports->empty()) shown.push_back(ip);
+            for (size_t at = 0; ports != nullptr && at < ports->size(); at++) {
+                const int64_t port = json::find_int((*ports)[at], {"port"});
+                shown.push_back(ip.find(':') == ip.npos ? fmt::format("{}:{}", ip, port)
+                                                        : fmt::format("[{}]:{}", ip, port));
+            }
+        }
+    }
+    return {name_cell(object), json::Value(or_none(shortened(shown))), age_cell(object, now)};
 }
 
 json::Array ingress_cells(const json::Value& object, WallTime now) {

@@ -71,7 +71,7 @@ TEST(Table, CellsOfEachKind) {
                    "spec: {cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20}, status: {vni: 7, conditions: [{type: "
                    "Accepted, status: "
                    "'True'}, {type: Ready, status: 'True', reason: Fine}]}"),
-              R"x(["a","10.0.0.0/16","172.21.0.0/20",null,7,"True","5s",null,null,null,null,"Fine"])x");
+              R"x(["a","10.0.0.0/16","172.21.0.0/20",null,7,"True","5s",null,null,null,null,null,"Fine"])x");
     EXPECT_EQ(with("apiVersion: v1, kind: ConfigMap", "data: {x: y}"), R"x(["a",1,"5s"])x");
 }
 

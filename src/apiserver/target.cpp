@@ -84,8 +84,23 @@ static std::optional<Verb> verb_of(const Target& target, const Call& call) {
     return std::nullopt;
 }
 
+// Doors of a pod that real clusters have and this server does not: a word on what to do instead. kubectl shows it.
+static std::string_view instead_of(std::string_view plural, std::string_view sub) {
+    if (plural == "pods" && sub == "attach") return "attach is not offered here: use kubectl exec, or kubectl logs -f";
+    if (plural == "pods" && sub == "portforward")
+        return "port-forward is not offered here: use a Service of type NodePort or LoadBalancer, or weft exec";
+    if (plural == "pods" && sub == "ephemeralcontainers")
+        return "ephemeral containers are not offered here: use kubectl exec, or weft exec";
+    if ((plural == "pods" || plural == "services") && sub == "proxy")
+        return "the proxy subresource is not offered here: use a Service of type NodePort or LoadBalancer, or weft exec";
+    return {};
+}
+
 Outcome<std::optional<Target>> find_target(std::shared_ptr<const KindTable> table, const Call& call) {
     const auto& segments = call.segments;
+    if (segments.size() >= 7 && segments[0] == "api" && segments[1] == "v1" && segments[2] == "namespaces")
+        if (const std::string_view why = instead_of(segments[4], segments[6]); !why.empty())
+            return refuse(404, "NotFound", std::string(why));
     std::optional<Target> target;
     if (segments.size() >= 2 && segments[0] == "api")
         target = find_object(*table, "", segments[1], std::span(segments).subspan(2));

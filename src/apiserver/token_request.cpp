@@ -38,7 +38,11 @@ FieldErrors wrong_with(const json::Value& request) {
 
 Outcome<Reply> Rest::create_token() {
     TRY(read_write_options());
-    const json::Value request = TRY(decode_body(call_, nullptr));
+    json::Value request = TRY(decode_body(call_, nullptr));
+    // Go writes pointers that are not set as null.
+    for (const std::string_view field : {"audiences", "expirationSeconds", "boundObjectRef"})
+        if (const json::Value* value = json::find(request, {"spec", field}); value != nullptr && value->is_null())
+            json::erase(request, {"spec", field});
     const std::string_view sent_kind = json::find_string(request, {"kind"}, "TokenRequest");
     if (!request.is_object() || sent_kind != "TokenRequest")
         return refuse(400, "BadRequest", fmt::format("{} cannot be handled as a TokenRequest", sent_kind));

@@ -66,7 +66,6 @@ Outcome<json::Value> Rest::update_object(json::Value wish, const json::Value& st
     if (managed_fields != nullptr) set_managed_fields(wish, *managed_fields);
     else track_fields(wish, &stored, given ? &*given : nullptr, part);
     if (is_crd(kind_) && part == Part::main) establish(*kinds_.table(), wish, clock_);
-    for (std::string& warning : write_warnings(kind_, wish)) warnings_.push_back(std::move(warning));
     FieldErrors errors = validate_update(kind_, wish, stored, part);
     if (!errors.empty()) return unprocessable(kind_, name, std::move(errors));
     auto updated = store_update(std::move(wish), stored);

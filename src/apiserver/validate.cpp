@@ -68,6 +68,7 @@ void validate_spec(const Kind& kind, const json::Value& object, const json::Valu
     static const std::map<std::string_view, Rule> rules = {
         {"Service", validate_service},
         {"EndpointSlice.discovery.k8s.io", validate_endpoint_slice},
+        {"Endpoints", validate_endpoints},
         {"Ingress.networking.k8s.io", validate_ingress},
         {"IngressClass.networking.k8s.io", validate_ingress_class},
         {"Pod", validate_pod},
@@ -95,7 +96,7 @@ FieldErrors validate(const Kind& kind, const json::Value& object, const json::Va
     const json::Value* metadata = json::find(object, {"metadata"});
     const json::Value empty = json::Object{};
     FieldErrors schema_errors;
-    validate_schema(*kind.schema, object, "", schema_errors);
+    validate_schema(*kind.schema, object, "", schema_errors, stored);
     const auto has_wrong_type = [](const FieldError& error) { return error.reason == "FieldValueTypeInvalid"; };
     const bool is_readable = std::none_of(schema_errors.begin(), schema_errors.end(), has_wrong_type);
     if (is_readable) validate_metadata(kind, metadata == nullptr ? empty : *metadata, stored, errors);

@@ -91,8 +91,18 @@ void validate_crd(const json::Value& object, Stored stored, FieldErrors& errors)
     }
 }
 
+static void warn_of_annotation(const json::Value& object, Text annotation, Text instead,
+                               std::vector<std::string>& out) {
+    if (!json::has(object, {"metadata", "annotations", annotation})) return;
+    out.push_back(fmt::format("annotation \"{}\" is deprecated, please use '{}' instead", annotation, instead));
+}
+
 std::vector<std::string> write_warnings(const Kind& kind, const json::Value& object) {
     std::vector<std::string> out;
+    if (kind.kind_name == "Ingress" && !kind.custom)
+        warn_of_annotation(object, "kubernetes.io/ingress.class", "spec.ingressClassName", out);
+    if (kind.kind_name == "Service" && !kind.custom)
+        warn_of_annotation(object, "service.kubernetes.io/topology-aware-hints", "spec.trafficDistribution", out);
     const json::Array* versions = json::find_array(object, {"spec", "versions"});
     if (kind.kind_name != "CustomResourceDefinition" || versions == nullptr) return out;
     for (size_t index = 0; index < versions->size(); index++) {

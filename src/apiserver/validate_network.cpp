@@ -49,6 +49,8 @@ void validate_endpoint(const json::Value& endpoint, Text type, const std::string
         const auto address = net::Address::parse(text);
         if (!address || address->is_v4() != (type == "IPv4")) {
             errors.push_back(invalid_value(field, text, fmt::format("must be an {} address", type)));
+        } else if (address->text() != text) {
+            errors.push_back(invalid_value(field, text, fmt::format("must be in canonical form (\"{}\")", address->text())));
         } else {
             validate_endpoint_address(addresses[index], field, errors);
         }
@@ -236,6 +238,8 @@ void validate_ingress(const json::Value& object, Stored stored, FieldErrors& err
 }
 
 void validate_ingress_class(const json::Value& object, Stored stored, FieldErrors& errors) {
+    static constexpr Text path_characters =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/-._~%!$&'()*+,;=:";
     const Text controller = json::find_string(object, {"spec", "controller"});
     if (controller.empty()) {
         errors.push_back(required("spec.controller"));
@@ -245,6 +249,8 @@ void validate_ingress_class(const json::Value& object, Stored stored, FieldError
             invalid_value("spec.controller", controller, "must be a domain-prefixed path (such as \"acme.io/foo\")"));
     } else {
         expect(subdomain_error(controller.substr(0, slash)), "spec.controller", controller, errors);
+        if (controller.find_first_not_of(path_characters, slash + 1) != controller.npos)
+            errors.push_back(invalid_value("spec.controller", controller, "must be a valid path behind the domain"));
     }
     if (stored != nullptr && json::find_string(*stored, {"spec", "controller"}) != controller) {
         errors.push_back(invalid_value("spec.controller", controller, immutable_text));

@@ -13,6 +13,7 @@ void validate_metadata(const Kind& kind, const json::Value& metadata, Stored sto
 
 void validate_service(const json::Value& object, Stored stored, FieldErrors& errors);
 void validate_endpoint_slice(const json::Value& object, Stored stored, FieldErrors& errors);
+void validate_endpoints(const json::Value& object, Stored stored, FieldErrors& errors);
 void validate_ingress(const json::Value& object, Stored stored, FieldErrors& errors);
 void validate_ingress_class(const json::Value& object, Stored stored, FieldErrors& errors);
 void validate_pod(const json::Value& object, Stored stored, FieldErrors& errors);

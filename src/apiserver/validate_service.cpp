@@ -175,6 +175,14 @@ void validate_cluster_ips(const Spec& spec, FieldErrors& errors) {
     }
 }
 
+// Host bits may be set: the prefix is meant.
+bool is_range(std::string_view text) {
+    const size_t slash = text.find('/');
+    const auto address = net::Address::parse(text.substr(0, slash));
+    const auto bits = slash == text.npos ? std::nullopt : parse_unsigned(text.substr(slash + 1));
+    return address && bits && *bits <= (address->is_v4() ? 32u : 128u);
+}
+
 void validate_addresses(const Spec& spec, const json::Value& object, FieldErrors& errors) {
     if (const json::Array* ips = json::find_array(spec.body, {"externalIPs"})) {
         for (size_t index = 0; index < ips->size(); index++) {
@@ -182,26 +190,22 @@ void validate_addresses(const Spec& spec, const json::Value& object, FieldErrors
         }
     }
     const std::vector<std::string> ranges = json::find_strings(spec.body, {"loadBalancerSourceRanges"});
-    if (!ranges.empty() && !spec.is_load_balancer()) {
-        errors.push_back(
-            forbidden_field("spec.loadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'"));
-    }
-    const auto check = [&](std::string_view range, const std::string& where) {
-        if (!net::Prefix::parse(trim(range))) {
+    static constexpr std::string_view annotation = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    const std::string_view annotated = json::find_string(object, {"metadata", "annotations", annotation});
+    const std::string where =
+        ranges.empty() ? key_path("metadata.annotations", annotation) : "spec.loadBalancerSourceRanges";
+    if (ranges.empty() && annotated.empty()) return;
+    if (!spec.is_load_balancer())
+        errors.push_back(forbidden_field(where, "may only be used when `type` is 'LoadBalancer'"));
+    const auto check = [&](std::string_view range, const std::string& field) {
+        if (!is_range(trim(range))) {
             errors.push_back(
-                invalid_value(where, range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
+                invalid_value(field, range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
         }
     };
-    for (size_t index = 0; index < ranges.size(); index++) {
-        check(ranges[index], field_path("spec.loadBalancerSourceRanges", index));
-    }
-    static constexpr std::string_view annotation = "service.beta.kubernetes.io/load-balancer-source-ranges";
-    if (ranges.empty()) {
-        for (const std::string& range :
-             split_list(json::find_string(object, {"metadata", "annotations", annotation}))) {
-            check(range, key_path("metadata.annotations", annotation));
-        }
-    }
+    for (size_t index = 0; index < ranges.size(); index++) check(ranges[index], field_path(where, index));
+    if (!ranges.empty()) return;
+    for (const std::string_view range : split_list(annotated)) check(range, where);
 }
 
 void only_for(bool is_right, std::string_view field, std::string_view when, const Spec& spec, FieldErrors& errors) {

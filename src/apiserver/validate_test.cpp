@@ -9,11 +9,6 @@ struct Case {
     std::string_view name, spec, expected;  // expected: a part of the errors, "" = valid
 };
 
-std::string service(std::string_view spec) {
-    return fmt::format("{{apiVersion: v1, kind: Service, metadata: {{name: web, namespace: default}}, spec: {}}}",
-                       spec);
-}
-
 void check(std::string (*frame)(std::string_view), std::span<const Case> cases) {
     for (const Case& one : cases) {
         const std::string errors = create_errors(frame(one.spec));
@@ -23,94 +18,6 @@ void check(std::string (*frame)(std::string_view), std::span<const Case> cases) 
             EXPECT_NE(errors.find(one.expected), std::string::npos) << one.name << "\n" << errors;
         }
     }
-}
-
-TEST(Validate, ServiceRules) {
-    const Case cases[] = {
-        {"plain", "{selector: {app: web}, ports: [{port: 80}]}", ""},
-        {"SVC-21", "{selector: {app: web}}", "spec.ports: Required value"},
-        {"SVC-21 headless", "{clusterIP: None}", ""},
-        {"SVC-22 name", "{ports: [{port: 80}, {port: 81, name: b}]}", "spec.ports[0].name: Required value"},
-        {"SVC-22 twice", "{ports: [{port: 80, name: a}, {port: 81, name: a}]}",
-         "spec.ports[1].name: Duplicate value: \"a\""},
-        {"SVC-23", "{ports: [{port: 70000}]}",
-         "spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive"},
-        {"SVC-24", "{ports: [{port: 80, protocol: ICMP}]}",
-         "spec.ports[0].protocol: Unsupported value: \"ICMP\": supported values: \"TCP\", \"UDP\", \"SCTP\""},
-        {"SVC-25", "{ports: [{port: 80, targetPort: Bad_Name}]}", "spec.ports[0].targetPort: Invalid value"},
-        {"SVC-26", "{ports: [{port: 80, appProtocol: 'a b'}]}", "spec.ports[0].appProtocol: Invalid value"},
-        {"SVC-27 two protocols", "{ports: [{port: 53, name: a}, {port: 53, name: b, protocol: UDP}]}", ""},
-        {"SVC-27 same", "{ports: [{port: 53, name: a}, {port: 53, name: b}]}",
-         "Duplicate value: {\"port\":53,\"protocol\":\"TCP\"}"},
-        {"SVC-28", "{ports: [{port: 80, nodePort: 30100}]}",
-         "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"},
-        {"SVC-29", "{type: LoadBalancer, clusterIP: None, ports: [{port: 80}]}",
-         "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for LoadBalancer services"},
-        {"SVC-30", "{type: ExternalName, externalName: a.example.com.}", ""},
-        {"SVC-30 required", "{type: ExternalName}", "spec.externalName: Required value"},
-        {"SVC-30 ip", "{type: ExternalName, externalName: a, clusterIP: 10.0.0.1}",
-         "spec.clusterIPs: Forbidden: may not be set for ExternalName services"},
-        {"SVC-31", "{selector: {a: 'b c'}, ports: [{port: 80}]}", "spec.selector: Invalid value: \"b c\""},
-        {"SVC-32",
-         "{sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 0}}, ports: [{port: 80}]}",
-         "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0"},
-        {"SVC-33", "{externalIPs: [127.0.0.1], ports: [{port: 80}]}",
-         "spec.externalIPs[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range"},
-        {"SVC-34", "{loadBalancerSourceRanges: [10.0.0.0/8], ports: [{port: 80}]}",
-         "spec.loadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'"},
-        {"SVC-34 spaces", "{type: LoadBalancer, loadBalancerSourceRanges: [' 10.0.0.0/8 '], ports: [{port: 80}]}", ""},
-        {"SVC-35", "{loadBalancerClass: a/b, ports: [{port: 80}]}",
-         "spec.loadBalancerClass: Forbidden: may only be used when"},
-        {"SVC-36", "{allocateLoadBalancerNodePorts: true, ports: [{port: 80}]}",
-         "spec.allocateLoadBalancerNodePorts: Forbidden"},
-        {"SVC-37", "{externalTrafficPolicy: Local, ports: [{port: 80}]}",
-         "spec.externalTrafficPolicy: Forbidden: may only be set for externally-accessible services"},
-        {"SVC-38", "{type: LoadBalancer, healthCheckNodePort: 30000, ports: [{port: 80}]}",
-         "spec.healthCheckNodePort: Forbidden"},
-        {"SVC-40", "{trafficDistribution: Near, ports: [{port: 80}]}", "spec.trafficDistribution: Unsupported value"},
-        {"SVC-42", "{clusterIP: 10.0.0.1, clusterIPs: [10.0.0.2], ports: [{port: 80}]}",
-         "first value must match `clusterIP`"},
-        {"SVC-42 bad", "{clusterIP: 10.0.0.300, ports: [{port: 80}]}",
-         "spec.clusterIPs[0]: Invalid value: \"10.0.0.300\""},
-        {"SVC-60", "{ipFamilyPolicy: Both, ports: [{port: 80}]}", "spec.ipFamilyPolicy: Unsupported value"},
-        {"SVC-62", "{ipFamilies: [IPv4, IPv4], ipFamilyPolicy: PreferDualStack, ports: [{port: 80}]}",
-         "spec.ipFamilies[1]: Duplicate value: \"IPv4\""},
-        {"SVC-42 family", "{ipFamilies: [IPv6], clusterIP: 10.0.0.1, ports: [{port: 80}]}",
-         "spec.clusterIPs[0]: Invalid value: \"10.0.0.1\": expected an IPv6 value as indicated by `ipFamilies[0]`"},
-        {"wrong type", "{ports: 80}", "spec.ports: Invalid value: 80: must be of type array"},
-    };
-    check(service, cases);
-    EXPECT_NE(create_errors(
-                  "{apiVersion: v1, kind: Service, metadata: {name: Web, namespace: a}, spec: {ports: [{port: 1}]}}")
-                  .find("metadata.name: Invalid value: \"Web\": a lowercase RFC 1123 label"),
-              std::string::npos);
-}
-
-// SVC-45, SVC-66
-TEST(Validate, FamiliesOfAServiceChangeOnlyBySingleStack) {
-    json::Value stored = taken(service("{ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv4, IPv6], clusterIP: 10.0.0.5, "
-                                       "clusterIPs: [10.0.0.5, 'fd00::5'], ports: [{port: 80}]}"));
-    const auto update = [&](std::string_view spec) {
-        json::Value wish = taken(service(spec));
-        prepare_update(kind_of(wish), wish, stored, Part::main);
-        return lines(validate_update(kind_of(wish), wish, stored, Part::main));
-    };
-    EXPECT_EQ(update("{ports: [{port: 80}]}"), "");
-    EXPECT_EQ(update("{ipFamilyPolicy: SingleStack, ports: [{port: 80}]}"), "");
-    EXPECT_NE(update("{ipFamilyPolicy: PreferDualStack, clusterIP: 10.0.0.5, clusterIPs: [10.0.0.5], ports: [{port: 80}]}")
-                  .find("spec.ipFamilyPolicy: Invalid value: \"PreferDualStack\": must be 'SingleStack' to release the "
-                        "secondary cluster IP"),
-              std::string::npos);
-    EXPECT_NE(update("{ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv4], ports: [{port: 80}]}")
-                  .find("must be 'SingleStack' to release the secondary ipFamily"),
-              std::string::npos);
-    EXPECT_NE(update("{ipFamilies: [IPv6, IPv4], clusterIP: 'fd00::5', clusterIPs: ['fd00::5', 10.0.0.5], ports: [{port: "
-                     "80}]}")
-                  .find("spec.clusterIPs[0]: Invalid value: \"fd00::5\": field is immutable"),
-              std::string::npos);
-    EXPECT_NE(update("{clusterIP: 10.0.0.5, clusterIPs: [10.0.0.5, 'fd00::6'], ports: [{port: 80}]}")
-                  .find("spec.clusterIPs[1]: Invalid value: \"fd00::6\": field is immutable"),
-              std::string::npos);
 }
 
 TEST(Validate, Ipv6BlocksOfVpcsAndVswitches) {
@@ -140,35 +47,6 @@ TEST(Validate, Ipv6BlocksOfVpcsAndVswitches) {
     says("{apiVersion: weft.dev/v1, kind: VSwitch, metadata: {name: v}, spec: {vpc: v, zone: a, cidrBlock: 10.0.1.0/24, "
          "ipv6CidrBlock: 'fd00:10::/56'}}",
          "spec.ipv6CidrBlock: Invalid value");
-}
-
-TEST(Validate, ServiceUpdates) {
-    json::Value stored = taken(service("{ports: [{port: 80}]}"));
-    json::set(stored, {"spec", "clusterIP"}, "10.0.0.5");
-    json::set(stored, {"spec", "clusterIPs"}, json::Array{"10.0.0.5"});
-    const auto update = [&](std::string_view spec, json::Value* result = nullptr) {
-        json::Value wish = taken(service(spec));
-        prepare_update(kind_of(wish), wish, stored, Part::main);
-        if (result != nullptr) *result = wish;
-        return lines(validate_update(kind_of(wish), wish, stored, Part::main));
-    };
-    json::Value wish;
-    EXPECT_EQ(update("{ports: [{port: 81}]}", &wish), "") << "SVC-46";
-    EXPECT_EQ(json::find_string(wish, {"spec", "clusterIP"}), "10.0.0.5");
-    EXPECT_EQ(update("{clusterIP: 10.0.0.6, ports: [{port: 80}]}"),
-              "spec.clusterIPs[0]: Invalid value: \"10.0.0.6\": field is immutable\n")
-        << "SVC-45";
-    EXPECT_EQ(update("{type: ExternalName, externalName: a.b, clusterIP: 10.0.0.5}", &wish), "") << "SVC-47";
-    EXPECT_FALSE(json::has(wish, {"spec", "clusterIP"}));
-    json::set(stored, {"spec", "type"}, "NodePort");
-    json::set(stored, {"spec", "ports"},
-              json::Array{json::Object{{"port", 80}, {"protocol", "TCP"}, {"nodePort", 30100}}});
-    EXPECT_EQ(update("{type: NodePort, ports: [{port: 80}]}", &wish), "") << "SVC-46: nodePort is kept";
-    EXPECT_EQ(json::find_int(wish.at("spec").at("ports").at(0), {"nodePort"}), 30100);
-    EXPECT_EQ(update("{type: ClusterIP, ports: [{port: 80, nodePort: 30100}]}", &wish), "")
-        << "SVC-47: repeated, so released";
-    EXPECT_NE(update("{type: ClusterIP, ports: [{port: 80, nodePort: 30101}]}"), "")
-        << "SVC-47: written anew, so refused";
 }
 
 std::string pod(std::string_view spec) {
@@ -241,35 +119,6 @@ TEST(Validate, DeploymentRules) {
     json::set(wish, {"spec", "template", "metadata", "labels", "a"}, "z");
     EXPECT_NE(lines(validate_update(kind_of(wish), wish, stored, Part::main)).find("field is immutable"),
               std::string::npos);
-}
-
-std::string slice(std::string_view rest) {
-    return fmt::format(
-        "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: s, namespace: a}}, {}}}", rest);
-}
-
-TEST(Validate, EndpointSliceRules) {
-    const Case cases[] = {
-        {"plain", "addressType: IPv4, endpoints: [{addresses: [10.0.0.1]}], ports: [{port: 80}]", ""},
-        {"EPS-2 family", "addressType: IPv4, endpoints: [{addresses: ['fd00::1']}]",
-         "endpoints[0].addresses[0]: Invalid value"},
-        {"EPS-2 loopback", "addressType: IPv4, endpoints: [{addresses: [127.0.0.1]}]",
-         "may not be in the loopback range"},
-        {"EPS-2 type", "addressType: IPX, endpoints: []", "addressType: Unsupported value: \"IPX\""},
-        {"EPS-3", "addressType: IPv4, endpoints: [], ports: [{port: 1}, {port: 2}]",
-         "ports[1].name: Duplicate value: \"\""},
-        {"EPS-4", "addressType: IPv4, endpoints: [{addresses: [10.0.0.1], hostname: A}]",
-         "endpoints[0].hostname: Invalid value"},
-        {"EPS-4 topology", "addressType: IPv4, endpoints: [{addresses: [10.0.0.1], deprecatedTopology: {a: b}}]",
-         "endpoints[0].deprecatedTopology: Forbidden"},
-    };
-    check(slice, cases);
-    json::Value many = taken(slice("addressType: IPv4, endpoints: []"));
-    many.get_object()["endpoints"] = json::Array(1001, json::Object{{"addresses", json::Array{"10.0.0.1"}}});
-    EXPECT_NE(
-        lines(validate_create(kind_of(many), many)).find("endpoints: Too many: 1001: must have at most 1000 items"),
-        std::string::npos)
-        << "EPS-1";
 }
 
 std::string ingress(std::string_view spec) {

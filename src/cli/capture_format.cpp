@@ -39,7 +39,7 @@ Result<Filter> Filter::parse(const std::vector<std::string>& arguments) {
         if (known != std::end(plain)) {
             next.what = known->second;
         } else if (word == "host" || word == "net" || word == "port") {
-            if (++i == words.size()) return fail(Code::invalid, fmt::format("filter: {} what?", word));
+            if (++i == words.size()) return fail(Code::invalid, fmt::format("filter: {0} what? for example: {0} {1}", word, word == "port" ? "80" : word == "net" ? "10.0.1.0/24" : "10.0.1.1"));
             if (word == "port") {
                 const auto port = parse_unsigned(words[i]);
                 if (!port || *port > UINT16_MAX)

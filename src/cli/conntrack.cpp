@@ -58,6 +58,10 @@ Connection connection_of(const abi::ct_key& key, const abi::ct_entry& entry, uin
     connection.is_translation_row = (entry.flags & abi::CT_TRANSLATION_ROW) != 0;
     if (connection.is_translation_row || (entry.flags & abi::CT_TRANSLATED) != 0)
         connection.by = End{abi::from_abi(entry.translated_address), abi::from_abi_port(entry.translated_port)};
+    if (entry.egress.other_port != 0) {
+        connection.seen_port = connection.is_translation_row ? abi::from_abi_port(entry.egress.other_port) : connection.initiator.port;
+        if (!connection.is_translation_row) connection.initiator.port = abi::from_abi_port(entry.egress.other_port);
+    }
     connection.from_outside = (entry.flags & abi::CT_FROM_OUTSIDE) != 0;
     connection.hairpin = (entry.flags & abi::CT_HAIRPIN) != 0;
     connection.packets = entry.original_packets;
@@ -84,6 +88,7 @@ json::Value to_json(const Connection& connection, const std::string& node) {
     out["initiator"] = connection.initiator.text();
     out["responder"] = connection.responder.text();
     if (connection.by) out[connection.is_translation_row ? "backend" : "frontend"] = connection.by->text();
+    if (connection.seen_port != 0) out["seenPort"] = connection.seen_port;
     out["fromOutside"] = connection.from_outside;
     out["hairpin"] = connection.hairpin;
     out["packets"] = connection.packets;

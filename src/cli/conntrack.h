@@ -23,6 +23,7 @@ struct Connection {
     End initiator, responder;  // responder: the backend, or in a translation row the frontend
     std::optional<End> by;  // the frontend that the initiator asked for (connection row), the backend (translation row)
     bool is_translation_row = false;
+    uint16_t seen_port = 0;  // by which the responder knows the initiator, where that is another than its own; else 0
     bool from_outside = false, hairpin = false;
     uint64_t packets = 0, bytes = 0, reply_packets = 0, reply_bytes = 0;
     uint32_t idle_s = 0, age_s = 0;

@@ -33,6 +33,19 @@ TEST(Conntrack, tells_who_opened_the_connection) {
     EXPECT_EQ(connection_of(other_key, other_entry, 1010).initiator.text(), "10.0.1.6:8080");
 }
 
+TEST(Conntrack, shows_the_clients_own_port_and_beside_it_the_one_that_the_backend_sees) {
+    auto [key, entry] = row();
+    entry.flags = abi::CT_TRANSLATED;
+    entry.egress.other_port = abi::to_abi_port(50000);
+    const Connection connection = connection_of(key, entry, 1010);
+    EXPECT_EQ(connection.initiator.text(), "10.0.1.5:50000");
+    EXPECT_EQ(connection.seen_port, 40000);
+    entry.flags = abi::CT_TRANSLATION_ROW;
+    EXPECT_EQ(connection_of(key, entry, 1010).initiator.text(), "10.0.1.5:40000");
+    EXPECT_EQ(connection_of(key, entry, 1010).seen_port, 50000);
+    EXPECT_EQ(json::find_int(to_json(connection, "n1"), {"seenPort"}), 40000);
+}
+
 TEST(Conntrack, tells_how_long_it_is_idle_and_when_nobody_believes_it_any_more) {
     auto [key, entry] = row();
     EXPECT_EQ(connection_of(key, entry, 1010).idle_s, 10u);

@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "cli/views.h"
+#include "kernel/abi.h"
 
 namespace weft::cli {
 
@@ -58,10 +59,12 @@ static json::Array news_of(const Drops& now, Drops& before) {
 
 static Table table_of(const json::Array& list) {
     Table table{{"NODE", "HOOK", "REASON", {"PACKETS", Align::right}}, {}};
-    for (const json::Value& entry : list)
+    for (const json::Value& entry : list) {
+        if (abi::is_noise(json::find_string(entry, {"reason"}))) continue;  // it stands in -o json and in the metrics
         table.rows.push_back({std::string(json::find_string(entry, {"node"})), std::string(json::find_string(entry, {"hook"})),
                               std::string(json::find_string(entry, {"reason"})),
                               std::to_string(json::find(entry, {"packets"})->to_number<uint64_t>())});
+    }
     return table;
 }
 

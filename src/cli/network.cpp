@@ -122,6 +122,7 @@ Result<json::Value> vpc_view(const NetworkFacts& facts, std::string_view name) {
                                     {"number", vpc->integer({"status", "vni"})},
                                     {"state", state_of(*vpc)},
                                     {"default", vpc->boolean({"spec", "default"})},
+                                    {"encapsulation", json::find_string(vpc->body(), {"spec", "encapsulation"}, "VXLAN")},
                                     {"cidrBlocks", vpc->array({"status", "cidrBlocks"})},
                                     {"ipv6CidrBlock", or_empty(*vpc, {"spec", "ipv6CidrBlock"})},
                                     {"serviceCIDR", or_empty(*vpc, {"spec", "serviceCIDR"})},
@@ -156,7 +157,9 @@ Result<json::Value> route_view(const NetworkFacts& facts, std::string_view name)
         return s.destination ? std::tuple(0, !s.destination->is_v4(), 128 - s.destination->bits128, *s.destination)
                              : std::tuple(1, false, 0, net::Prefix{});
     };
-    std::stable_sort(shown.begin(), shown.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+    std::sort(shown.begin(), shown.end(), [&](const auto& a, const auto& b) {
+        return rank(a) != rank(b) ? rank(a) < rank(b) : json::serialize(a.row) < json::serialize(b.row);
+    });
     json::Array routes;
     for (Shown& entry : shown) routes.push_back(std::move(entry.row));
     return json::Value(json::Object{{"table", name},

@@ -44,8 +44,9 @@ std::string joined(const std::vector<std::string>& texts) {
 }
 
 void print_vpc(const Common& common, const json::Value& view) {
-    fmt::print("VPC {}  number {}  {}{}\n", cell(view, "name"), cell(view, "number"), cell(view, "state"),
-               json::find_bool(view, {"default"}) ? "  default" : "");
+    fmt::print("VPC {}  number {}  {}{}{}\n", cell(view, "name"), cell(view, "number"), cell(view, "state"),
+               json::find_bool(view, {"default"}) ? "  default" : "",
+               json::find_string(view, {"encapsulation"}) == "None" ? "  without overlay" : "");
     auto blocks = json::find_strings(view, {"cidrBlocks"});
     if (const auto ipv6 = cell(view, "ipv6CidrBlock"); !ipv6.empty()) blocks.push_back(ipv6);
     fmt::print("blocks      {}\nServices    {}\naddresses   {} of {} in use\nnamespaces  {}\n", joined(blocks),

@@ -13,8 +13,8 @@
 #include "base/clock.h"
 #include "base/strings.h"
 #include "cli/ask.h"
-#include "cli/nodes.h"
-#include "standalone/topology.h"
+#include "kernel/abi.h"
+#include "standalone/node_list.h"
 
 namespace weft::cli {
 
@@ -93,7 +93,8 @@ static std::vector<bool> reachable(const Instance& instance, const std::vector<n
 
 static void add_metrics(json::Object& node, std::string_view metrics) {
     uint64_t drops = 0;
-    for (const Sample& sample : samples(metrics, "weft_drops_total")) drops += parse_unsigned(sample.value).value_or(0);
+    for (const Sample& sample : samples(metrics, "weft_drops_total"))
+        if (!abi::is_noise(label(sample.labels, "reason"))) drops += parse_unsigned(sample.value).value_or(0);
     node["drops"] = drops;
     for (const Sample& sample : samples(metrics, "weft_node_info")) {
         if (!label(sample.labels, "address").empty()) node["address"] = label(sample.labels, "address");
@@ -110,11 +111,11 @@ static void add_metrics(json::Object& node, std::string_view metrics) {
 Result<json::Array> nodes_view(const Instance& instance) {
     std::vector<json::Object> nodes;
     std::vector<net::Address> addresses;
-    unsigned number = 0;
-    for (const std::string& name : TRY(node_names(instance))) {
+    for (const standalone::NodeSpec& spec : TRY(standalone::read_nodes(instance))) {
         json::Object node;
+        const std::string& name = spec.name;
         node["name"] = name;
-        node["address"] = standalone::underlay_address({.name = name, .number = ++number}).text();
+        node["address"] = standalone::underlay_address(spec).text();
         if (const auto metrics = ask_process(instance.node_run_dir(name) + "/agent.health.sock", "/metrics"))
             add_metrics(node, *metrics);
         addresses.push_back(net::Address::parse(json::view(node["address"].get_string())).value_or(net::Address{}));

@@ -2,19 +2,16 @@
 
 #include <algorithm>
 
-#include "base/fd.h"
-#include "base/strings.h"
+#include "standalone/node_list.h"
 
 namespace weft::cli {
 
 Result<std::vector<std::string>> node_names(const Instance& instance, const std::string& only) {
-    const auto text = read_file(instance.run_dir() + "/nodes");
-    if (!text) return fail(Code::not_found, "instance " + instance.name() + " is not up; start it with: weft up");
     std::vector<std::string> names;
     std::string known;
-    for (const std::string& line : split_list(*text)) {
-        names.push_back(line.substr(0, line.find('=')));
-        known += " " + names.back();
+    for (const standalone::NodeSpec& node : TRY(standalone::read_nodes(instance))) {
+        names.push_back(node.name);
+        known += " " + node.name;
     }
     if (only.empty()) return names;
     if (std::find(names.begin(), names.end(), only) == names.end())

@@ -141,6 +141,9 @@ Status do_get(const Common& common, const std::string& what, const std::string& 
         const kube::RawReply reply =
             TRY(kube::raw_request(session.endpoint, "GET", path, "", "",
                                   table ? "application/json;as=Table;v=v1;g=meta.k8s.io" : "application/json"));
+        if (reply.status == 404 && !name.empty())
+            return fail(Code::not_found, fmt::format("{}; there are: weft get {}{}", error_of(reply).message, what,
+                                                     resource.namespaced ? " -A" : ""));
         if (reply.status != 200) return fail(error_of(reply));
         TRY(print_reply(common, TRY(json::parse(reply.body))));
         if (at <= what.size()) fmt::print("\n");
@@ -158,6 +161,7 @@ Status do_remove(const Common& common, const std::vector<std::string>& files, co
     Session session = TRY(open_session(common));
     if (!what.empty()) {
         const kube::Resource resource = TRY(kube::find_by_name(session.kinds, what));
+        if (name.empty()) return fail(Code::invalid, fmt::format("delete which? weft get {0}, then: weft delete {0} NAME", what));
         return remove_object(session, resource, {resource.namespaced ? common.ns : "", name});
     }
     for (const std::string& text : TRY(read_manifest_texts(files))) {
@@ -181,6 +185,8 @@ Status do_logs(const Common& common, const std::string& pod, const std::string& 
         std::fwrite(chunk.data(), 1, chunk.size(), stdout);
         return std::fflush(stdout) == 0;
     }));
+    if (reply.status == 404)
+        return fail(Code::not_found, fmt::format("{}; there are: weft get pods -n {}", error_of(reply).message, common.ns));
     if (reply.status != 200) return fail(error_of(reply));
     return {};
 }

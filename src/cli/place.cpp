@@ -24,7 +24,7 @@ Result<std::string> place_netns(const Instance& instance, std::string_view place
     std::string known;
     const std::string prefix = "weft-" + instance.name() + "-";
     for (const std::string& other : TRY(kernel::Netns::list()))
-        if (other.starts_with(prefix)) known += " " + other.substr(prefix.size());
+        if (other.starts_with(prefix) && !other.starts_with(instance.pod_netns(""))) known += " " + other.substr(prefix.size());
     return fail(Code::not_found, "no place named \"" + std::string(place) + "\"; there are:" + (known.empty() ? " none" : known));
 }
 

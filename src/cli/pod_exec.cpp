@@ -91,8 +91,9 @@ Result<int> pod_exec(const kube::Endpoint& endpoint, const PodExec& what,
     http::Response reply = TRY(http::round_trip(*connection.stream, upgrade.head));
     if (reply.head.status != 101) {
         const auto status = json::parse(reply.body);
-        return fail(Code::invalid, status ? std::string(json::find_string(*status, {"message"}, "exec refused"))
-                                          : fmt::format("exec refused: HTTP {}", reply.head.status));
+        return fail(reply.head.status == 404 ? Code::not_found : Code::invalid,
+                    status ? std::string(json::find_string(*status, {"message"}, "exec refused"))
+                           : fmt::format("exec refused: HTTP {}", reply.head.status));
     }
     TRY(http::check_upgrade_response(reply.head, upgrade.key));
     connection.stream->set_timeouts(io::no_timeout, connect_timeout);

@@ -1,6 +1,7 @@
 // weft status: what runs, whether it is ready; weft version; weft down.
 #include <fmt/format.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "abi/types.h"
 #include "base/strings.h"
@@ -117,8 +118,13 @@ int version(const Common& common, const std::string& number) {
 int down(const Common& common, bool purge) {
     const auto instance = find_instance(common);
     if (!instance) return report(instance.error());
+    const bool was_here = access(instance->run_dir().c_str(), F_OK) == 0 || access(instance->state_dir().c_str(), F_OK) == 0;
     const auto done = standalone::down(*instance, purge);
     if (!done) return report(done.error());
+    if (!was_here) {
+        fmt::print("there is no instance {}: nothing to end\n", instance->name());
+        return 0;
+    }
     fmt::print("instance {} is down; its objects are {}\n", instance->name(),
                purge ? "forgotten" : "kept in " + instance->state_dir() + " (weft down --purge forgets them)");
     return 0;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/context.h"
+#include "protocol/dns_options.h"
 
 namespace weft::cli {
 
@@ -12,7 +13,7 @@ struct UpArgs {
     std::string self_binary;
     std::string examples;      // folder with world.yaml and hello/; "" = do not apply or prove anything
     std::vector<std::string> nodes;  // "name=zone[+zone]"; default node-1=cn-local-a+cn-local-b
-    std::string dns_upstream;
+    protocol::DnsOptions dns;
     bool detach_only = false;  // start, wait until ready, prove nothing
 };
 int up(const Common& common, const UpArgs& args);

@@ -12,6 +12,7 @@
 #include "cli/nodes.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/why_there.h"
 #include "cloud/pod_network.h"
 #include "kernel/rehearsal.h"
 
@@ -166,6 +167,9 @@ struct Answer {
     net::Address destination;       // after translate
     std::string door, reason, reason_text, backend, verdict, answered;
     std::vector<std::string> backends;
+    uint32_t vni = 0;           // of the destination
+    uint32_t receiver = 0;      // an endpoint of this node
+    std::optional<There> there; // on the node that it goes to
 };
 
 Result<Answer> interpret(const Scene& scene, const kernel::NodeMaps& maps, const kernel::Rehearsed& seen) {
@@ -180,11 +184,19 @@ Result<Answer> interpret(const Scene& scene, const kernel::NodeMaps& maps, const
         if (connection.by) answer.backend = named(scene, vni, connection.responder);
     }
     answer.destination = destination;
+    // Over a peering the address means something in the other VPC.
+    if (!TRY(maps.endpoints->lookup(abi::endpoint_key_of(vni, destination))) && vni == scene.vni) {
+        const auto row =
+            TRY(maps.routes->lookup(abi::route_key_of(scene.endpoint.route_table, net::Prefix::host(destination))));
+        if (row && row->kind == abi::ROUTE_PEERING) vni = row->target;
+    }
+    answer.vni = vni;
     answer.is_local_address = TRY(is_service_endpoint(maps, vni, destination));
     if (!seen.reason) {
         answer.goes_on = seen.action == TC_ACT_REDIRECT || seen.action == TC_ACT_OK;
         answer.verdict =
             answer.goes_on ? receiver_text(scene, maps, seen, vni, destination) : fmt::format("action {}", seen.action);
+        answer.receiver = TRY(maps.endpoints->lookup(abi::endpoint_key_of(vni, destination))).value_or(0);
         return answer;
     }
     answer.reason = abi::drop_reason_name(*seen.reason);
@@ -208,9 +220,28 @@ std::string route_text(const Scene& scene, const kernel::NodeMaps& maps, const A
             return "the VPC's Service CIDR";
         case abi::ROUTE_BLACKHOLE:
             return "blackhole";
+        case abi::ROUTE_PEERING:
+            return fmt::format("a peering, into the VPC with vni {}", (*row)->target);
+        case abi::ROUTE_ENDPOINT:
+            return "the next hop " + abi::from_abi((*row)->via).text();
+        case abi::ROUTE_NAT:
+            return "a NAT gateway";
         default:
             return fmt::format("kind {}", (*row)->kind);
     }
+}
+
+std::string send_text(const kernel::NodeMaps& maps, const Answer& answer) {
+    if (answer.there) return fmt::format("to the node at {}", answer.there->underlay.text());
+    const auto row = maps.endpoint->lookup(answer.receiver);
+    if (answer.receiver == 0 || !row || !*row) return "passes";
+    return fmt::format("into the namespace behind interface {}: its own kernel decides the rest", (*row)->ifindex);
+}
+
+void print_there(const There& there) {
+    if (there.doors.empty()) return;
+    fmt::print("on {} ({})\n", there.node, there.underlay.text());
+    for (const auto& [door, text] : there.doors) line(door, text);
 }
 
 void print_doors(const Scene& scene, const kernel::NodeMaps& maps, const Answer& answer) {
@@ -232,6 +263,8 @@ void print_doors(const Scene& scene, const kernel::NodeMaps& maps, const Answer&
             line(door, "no Service has this address and port: stays as it is");
         } else if (door == "route") {
             line(door, route_text(scene, maps, answer));
+        } else if (door == "send") {
+            line(door, send_text(maps, answer));
         } else {
             line(door, "passes");
         }
@@ -245,6 +278,7 @@ void print_answer(const Scene& scene, const kernel::Rehearsal& rehearsal, const 
     fmt::print("{} → {} {}, on {}\n", named(scene, scene.vni, {scene.source, scene.source_port}, has_port),
                named(scene, scene.vni, {q.address, q.port}, has_port), protocol_text(uint8_t(q.protocol)), scene.node);
     print_doors(scene, rehearsal.maps(), answer);
+    if (answer.there) print_there(*answer.there);
     line("verdict", answer.verdict);
     if (!answer.answered.empty()) line("answered", "the sender gets " + answer.answered);
     if (seen.reason)
@@ -269,6 +303,19 @@ void print_for_programs(const Common& common, const Scene& scene, const kernel::
     out["reasonText"] = answer.reason_text;
     out["backend"] = answer.backend;
     out["answered"] = answer.answered;
+    if (answer.there) {
+        json::Object there;
+        there["node"] = answer.there->node;
+        there["underlay"] = answer.there->underlay.text();
+        there["goesOn"] = answer.there->goes_on;
+        there["door"] = answer.there->door;
+        there["reason"] = answer.there->reason;
+        json::Array doors;
+        for (const auto& [door, text] : answer.there->doors)
+            doors.push_back(json::Object{{"door", door}, {"text", text}});
+        there["doors"] = std::move(doors);
+        out["there"] = std::move(there);
+    }
     json::Array backends;
     for (const std::string& backend : answer.backends) backends.emplace_back(backend);
     out["backends"] = std::move(backends);
@@ -296,7 +343,17 @@ Result<bool> tell(const Common& common, const std::string& who, const std::strin
     const kernel::Netns netns = TRY(kernel::Netns::open(instance.node_netns(scene.node)));
     const kernel::Rehearsed seen =
         TRY(rehearsal.run(netns, int(endpoint->ifindex), first_packet(question, mac, scene.source, scene.source_port)));
-    const Answer answer = TRY(interpret(scene, rehearsal.maps(), seen));
+    Answer answer = TRY(interpret(scene, rehearsal.maps(), seen));
+    if (answer.goes_on && answer.receiver == 0 && seen.action == TC_ACT_REDIRECT) {
+        const Here here{instance, scene.node, rehearsal.maps(), scene.endpoint, answer.vni};
+        answer.there = TRY(rehearse_there(here, seen.frame, [&](uint32_t vni, const net::Address& address) {
+            return named(scene, vni, {address, 0}, false);
+        }));
+        if (answer.there) {
+            answer.goes_on = answer.there->goes_on;
+            answer.verdict = answer.there->verdict;
+        }
+    }
     if (is_for_programs(common)) {
         print_for_programs(common, scene, rehearsal, answer);
     } else {

@@ -33,6 +33,10 @@ const std::vector<std::string_view>& doors();
 // Which of them says so; "" for a reason that pod_egress does not give.
 std::string_view door_of(abi::drop_reason reason);
 
+// The doors that a packet passes on the node where it arrives, by the tunnel or by the wire, and which gives a reason.
+const std::vector<std::string_view>& arrival_doors();
+std::string_view arrival_door_of(abi::drop_reason reason);
+
 // What to look at next, for a person; "" when the reason's own text says it all.
 std::string_view advice_for(abi::drop_reason reason);
 

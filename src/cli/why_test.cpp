@@ -1,4 +1,5 @@
 #include "cli/why.h"
+#include "cli/why_there.h"
 
 #include <gtest/gtest.h>
 
@@ -61,6 +62,31 @@ TEST(Why, sends_the_first_packet_of_the_conversation) {
     EXPECT_EQ(MUST(net::read_packet(first_packet(question, mac, ip("10.0.1.5"), 40000))).udp->destination_port, 80);
     question.protocol = net::Protocol::icmp;
     EXPECT_EQ(MUST(net::read_packet(first_packet(question, mac, ip("10.0.1.5"), 40000))).icmp->type, 8);
+}
+
+TEST(Why, reads_where_a_frame_goes_on_to) {
+    using net::Mac;
+    const auto frame = [](const Mac& source) {
+        return net::packet(source, Mac{}).ip(ip("10.0.1.5"), ip("10.0.2.6")).udp(1, 2).bytes();
+    };
+    EXPECT_EQ(read_tunnel_frame(frame(Mac{{TUNNEL_MARK, abi::FRAME_PLAIN, 0, 1, 7, 0}})),
+              (TunnelFrame{abi::FRAME_PLAIN, 263}));
+    EXPECT_EQ(read_tunnel_frame(frame(Mac{{TUNNEL_MARK, abi::FRAME_VIA, 0, 0, 7, 0}})),
+              (TunnelFrame{abi::FRAME_VIA, 7}));
+    EXPECT_EQ(read_tunnel_frame(frame(Mac{GATEWAY_MAC})), std::nullopt) << "delivered here";
+    EXPECT_EQ(read_tunnel_frame(frame(Mac{{TUNNEL_MARK, 9, 0, 0, 7, 0}})), std::nullopt) << "no kind that there is";
+    EXPECT_EQ(read_tunnel_frame({}), std::nullopt);
+}
+
+TEST(Why, every_reason_of_the_receiving_side_belongs_to_one_of_its_doors) {
+    const std::vector<std::string_view>& doors = arrival_doors();
+    for (const abi::drop_reason reason :
+         {abi::DROP_UNKNOWN_NODE, abi::DROP_NOT_OURS, abi::DROP_OUTSIDE_SOURCE, abi::DROP_FRAME,
+          abi::DROP_SPOOFED_ADDRESS, abi::DROP_MULTICAST, abi::DROP_MALFORMED, abi::DROP_FRAGMENT, abi::DROP_PROTOCOL,
+          abi::DROP_ICMP_UNRELATED, abi::DROP_NO_ENDPOINT, abi::DROP_NEXT_HOP, abi::DROP_CT_QUOTA, abi::DROP_CT_FULL,
+          abi::DROP_KERNEL, abi::DROP_TUPLE_TAKEN, abi::DROP_MIDSTREAM})
+        EXPECT_NE(std::find(doors.begin(), doors.end(), arrival_door_of(reason)), doors.end())
+            << abi::drop_reason_name(reason);
 }
 
 // Reasons that only the uplink's program gives have no door here.

@@ -84,6 +84,7 @@ static constexpr Words words[] = {
     {"spoofed_address", "address", advice_identity},
     {"dhcp", "address", ""},
     {"multicast", "address", ""},
+    {"announcement", "parse", ""},
     {"icmp_unrelated", "track", ""},
     {"tuple_taken", "translate", "who holds it? weft conntrack ADDRESS"},
     {"midstream", "translate", ""},
@@ -97,7 +98,8 @@ static constexpr Words words[] = {
     {"next_hop", "route", "what does the route say of it? weft route show NAMESPACE/POD"},
     {"nat_gateway", "route", "kubectl get vrt -o yaml: which route leads to a NAT gateway"},
     {"too_big", "send", "the sender is told the size that fits; the path's MTU: weft status"},
-    {"no_nat", "route", "a pod reaches its own VPC and the public addresses of this weft"},
+    {"no_nat", "route",
+     "a pod reaches its own VPC, what that is peered with, and its VPC's own public addresses and nodePorts"},
     {"ct_full", "remember", "who fills it? weft conntrack"},
     {"ct_quota", "remember", "who fills it? weft conntrack ADDRESS-OF-THE-POD"},
     {"kernel", "send", ""},
@@ -112,6 +114,23 @@ static const Words* words_of(abi::drop_reason reason) {
 std::string_view door_of(abi::drop_reason reason) {
     const Words* found = words_of(reason);
     return found == nullptr ? "" : found->door;
+}
+
+const std::vector<std::string_view>& arrival_doors() {
+    static const std::vector<std::string_view> names = {"identify", "parse",    "frame", "track",
+                                                        "route",    "remember", "send"};
+    return names;
+}
+
+std::string_view arrival_door_of(abi::drop_reason reason) {
+    static constexpr Words arrival[] = {
+        {"unknown_node", "identify", ""}, {"not_ours", "identify", ""}, {"outside_source", "identify", ""},
+        {"spoofed_address", "frame", ""}, {"multicast", "frame", ""},   {"frame", "frame", ""},
+        {"midstream", "track", ""},       {"tuple_taken", "track", ""}, {"no_nat", "route", ""},
+    };
+    for (const Words& entry : arrival)
+        if (entry.reason == abi::drop_reason_name(reason)) return entry.door;
+    return door_of(reason);
 }
 
 std::string_view advice_for(abi::drop_reason reason) {

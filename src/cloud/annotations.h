@@ -11,6 +11,8 @@ inline constexpr std::string_view dns_namespace_annotation = "weft.dev/dns-names
 inline constexpr std::string_view chosen_vswitch_annotation = "weft.dev/vswitch";           // Pod: chosen at binding
 inline constexpr std::string_view service_address_annotation = "weft.dev/service-address";  // Node
 inline constexpr std::string_view host_address_annotation = "weft.dev/host-address";        // Node
+// Node: bytes that its uplink carries, by its agent.
+inline constexpr std::string_view uplink_mtu_annotation = "weft.dev/uplink-mtu";
 inline constexpr std::string_view zones_annotation =
     "weft.dev/zones";  // Node: comma list, when it stands for several zones
 // VPC: how many established connections (rows of conntrack) its pods may hold on a node.
@@ -36,6 +38,8 @@ inline constexpr std::string_view profiled_annotation = "weft.dev/profiled";    
 inline constexpr std::string_view reserved_address_annotation = "weft.dev/address";  // Pod: lent for it alone
 inline constexpr std::string_view pod_eni_annotation = "k8s.aliyun.com/pod-eni";
 inline constexpr std::string_view pod_networking_annotation = "k8s.aliyun.com/pod-networking";
+inline constexpr std::string_view pod_networks_annotation = "k8s.aliyun.com/pod-networks";  // pod_networks.h
+inline constexpr std::string_view pod_networks_request_annotation = "k8s.aliyun.com/pod-networks-request";
 inline constexpr std::string_view ignored_label = "k8s.aliyun.com/ignore-by-terway";
 inline constexpr std::string_view eci_fixed_annotation = "k8s.aliyun.com/eci-fixed-ip";
 inline constexpr std::string_view eci_retain_annotation = "k8s.aliyun.com/eci-fixed-ip-retain-hour";

@@ -307,23 +307,31 @@ Counts counts(const VSwitch& vswitch, std::span<const Block> blocks, std::span<c
     return result;
 }
 
-uint64_t capacity_on_node(const VSwitch& vswitch, std::span<const Block> blocks, std::span<const Need> needs,
-                          std::string_view node, std::span<const Reservation> reserved) {
-    uint64_t reach = AddressSpace(vswitch, blocks, reserved).loose() + on_the_way(blocks);
-    uint64_t owed = 0;  // to pods that already wait
+Capacity::Capacity(const VSwitch& vswitch, std::span<const Block> blocks, std::span<const Need> needs,
+                   std::span<const Reservation> reserved)
+    : loose_(AddressSpace(vswitch, blocks, reserved).loose() + on_the_way(blocks)) {
     std::set<std::string_view> unreachable;
     for (const Block& block : blocks)
         if (!block.reachable) unreachable.insert(block.node);
     for (const auto& [name, state] : state_by_node(blocks, needs)) {
-        if (name == node) {
-            reach += state.free;
-            owed += state.waiting;
-        } else {
-            if (!unreachable.contains(name)) reach += state.surplus();
-            owed += state.lack();
-        }
+        const uint64_t surplus = unreachable.contains(name) ? 0 : state.surplus();
+        shares_.emplace(name, Share{state.free, state.waiting, surplus, state.lack()});
+        surplus_ += surplus;
+        lack_ += state.lack();
     }
+}
+
+uint64_t Capacity::on(std::string_view node) const {
+    const auto found = shares_.find(node);
+    const Share mine = found == shares_.end() ? Share{} : found->second;
+    const uint64_t reach = loose_ + surplus_ - mine.surplus + mine.free;
+    const uint64_t owed = lack_ - mine.lack + mine.waiting;  // to pods that already wait
     return reach - std::min(reach, owed);
+}
+
+uint64_t capacity_on_node(const VSwitch& vswitch, std::span<const Block> blocks, std::span<const Need> needs,
+                          std::string_view node, std::span<const Reservation> reserved) {
+    return Capacity(vswitch, blocks, needs, reserved).on(node);
 }
 
 std::optional<net::Address> lowest_free(std::span<const net::Prefix> prefixes, const std::set<net::Address>& taken) {

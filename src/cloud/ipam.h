@@ -15,6 +15,7 @@
 // Pure: no clock, no API. Threads: values only. Source: design.md §6, docs/design/{objects,addresses}.md.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -108,7 +109,25 @@ struct Counts {
 
 Counts counts(const VSwitch& vswitch, std::span<const Block> blocks, std::span<const Reservation> reserved = {});
 
-// How many more pods of this vSwitch could be bound to the node, now or after addresses have come back.
+// How many more pods of this vSwitch could be bound to a node, now or after addresses have come back: looked at once for all
+// nodes. "" asks of none in particular.
+class Capacity {
+public:
+    Capacity(const VSwitch& vswitch, std::span<const Block> blocks, std::span<const Need> needs,
+             std::span<const Reservation> reserved = {});
+
+    uint64_t on(std::string_view node) const;
+
+private:
+    struct Share {
+        uint64_t free = 0, waiting = 0;
+        uint64_t surplus = 0, lack = 0;  // as others see it
+    };
+
+    std::map<std::string, Share, std::less<>> shares_;
+    uint64_t loose_ = 0, surplus_ = 0, lack_ = 0;
+};
+
 uint64_t capacity_on_node(const VSwitch& vswitch, std::span<const Block> blocks, std::span<const Need> needs,
                           std::string_view node, std::span<const Reservation> reserved = {});
 

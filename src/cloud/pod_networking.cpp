@@ -143,7 +143,9 @@ std::vector<VSwitch> in_order_of_trial(std::vector<VSwitch> vswitches, Selection
     std::vector<size_t> order(vswitches.size());
     std::iota(order.begin(), order.end(), size_t(0));
     if (policy == SelectionPolicy::most) {
-        std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return available[a] > available[b]; });
+        std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+            return available[a] != available[b] ? available[a] > available[b] : a < b;
+        });
     } else {
         Rng rng(hash(salt));
         for (size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[rng.below(i + 1)]);

@@ -78,6 +78,10 @@ Result<Vpc> parse_vpc(const json::Value& object) {
     vpc.uid = json::find_string(object, {"metadata", "uid"});
     vpc.created = json::find_string(object, {"metadata", "creationTimestamp"});
     vpc.is_default = json::find_bool(object, {"spec", "default"});
+    const std::string_view encapsulation = json::find_string(object, {"spec", "encapsulation"}, "VXLAN");
+    if (encapsulation != "VXLAN" && encapsulation != "None")
+        return fail(Code::invalid, fmt::format("spec.encapsulation: {}: must be VXLAN or None", encapsulation));
+    vpc.is_routed = encapsulation == "None";
 
     vpc.blocks.push_back(TRY(
         parse_block(json::find_string(object, {"spec", "cidrBlock"}), "spec.cidrBlock", vpc_mask_min, vpc_mask_max)));

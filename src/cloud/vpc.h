@@ -33,6 +33,7 @@ struct Vpc {
     std::optional<net::Prefix> ipv6_block;         // a /56; its vSwitches have /64s of it
     std::optional<net::Prefix> ipv6_service_cidr;  // Services have IPv6 addresses where it stands
     bool is_default = false;
+    bool is_routed = false;   // spec.encapsulation None: the fabric routes its pods' addresses
     uint32_t vni = 0;         // status.vni: no other VPC has it; 0 = none yet
     uint32_t wanted_vni = 0;  // spec.vni
 

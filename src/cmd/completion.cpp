@@ -41,7 +41,14 @@ std::string bash_completion(const CLI::App& app) {
     for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
         if (verb->get_group() != "Subcommands") continue;  // not the processes
         verbs += (verbs.empty() ? "" : " ") + verb->get_name();
-        cases += fmt::format("    {}) options=\"{}\" ;;\n", verb->get_name(), options_of(*verb).substr(1));
+        std::string options = options_of(*verb), subverbs;
+        for (const CLI::App* sub : verb->get_subcommands([](const CLI::App*) { return true; })) {
+            options += options_of(*sub);
+            subverbs += (subverbs.empty() ? "" : " ") + sub->get_name();
+        }
+        cases += fmt::format("    {}) options=\"{}\"", verb->get_name(), options.substr(1));
+        if (!subverbs.empty()) cases += fmt::format(" names=\"{}\"", subverbs);
+        cases += " ;;\n";
     }
     return fmt::format(fmt::runtime(frame), verbs, cases);
 }

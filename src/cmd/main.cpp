@@ -10,6 +10,7 @@
 #include "cli/ipam.h"
 #include "cli/lab.h"
 #include "cli/network.h"
+#include "cli/node.h"
 #include "cli/verbs.h"
 #include "cmd/completion.h"
 #include "cmd/processes.h"
@@ -30,6 +31,7 @@ struct CommandLine {
     cli::Common common;
     cli::UpArgs up;
     cli::LabArgs lab;
+    cli::NodeArgs node;
     cli::CaptureArgs capture;
     cmd::ProcessArgs process;
     std::vector<std::string> files;
@@ -55,12 +57,22 @@ void add_output(CLI::App& verb, CommandLine& line) {
         ->check(CLI::IsMember({"table", "wide", "json", "yaml"}));
 }
 
+void add_dns(CLI::App& verb, protocol::DnsOptions& dns) {
+    verb.add_option("--dns-upstream", dns.upstream, "ADDRESS[:PORT],... that answer names outside the VPC; none: refused");
+    verb.add_option("--dns-policy", dns.policy, "which of them is asked first: sequential, round-robin or random")
+        ->check(CLI::IsMember({"sequential", "round-robin", "random"}))->capture_default_str();
+    verb.add_option("--dns-ttl", dns.ttl_s, "seconds that answers in the cluster's zone may be kept")
+        ->check(CLI::Range(0u, protocol::DnsOptions::ttl_max_s))->capture_default_str();
+    verb.add_option("--dns-rate-limit", dns.answers_per_second, "answers a second over UDP to one client; 0: no limit")
+        ->capture_default_str();
+}
+
 void add_up(CLI::App& app, CommandLine& line) {
     CLI::App* up = app.add_subcommand("up", "start a cloud network on this machine and show that it works");
     add_common(*up, line);
     up->add_option("--examples", line.up.examples, "folder with world.yaml and hello/, applied and proven; none: start only");
     up->add_option("--node", line.up.nodes, "NAME=ZONE[+ZONE...]; may be repeated");
-    up->add_option("--dns-upstream", line.up.dns_upstream, "ADDRESS:PORT that answers names outside the VPC; none: refused");
+    add_dns(*up, line.up.dns);
     up->footer("example: weft up --instance demo --node n1=cn-local-a --node n2=cn-local-b");
     up->callback([&line] { line.run = [&line] { return cli::up(line.common, line.up); }; });
 
@@ -69,14 +81,14 @@ void add_up(CLI::App& app, CommandLine& line) {
     lab->add_option("--nodes", line.lab.nodes, "n1, n2, ...")->capture_default_str();
     lab->add_option("--zones", line.lab.zones, "cn-local-a, cn-local-b, ...: the nodes in turn")->capture_default_str();
     lab->add_option("--examples", line.up.examples, "folder with world.yaml and hello/, applied and proven; none: start only");
-    lab->add_option("--dns-upstream", line.up.dns_upstream, "ADDRESS:PORT that answers names outside the VPC; none: refused");
+    add_dns(*lab, line.up.dns);
     lab->footer("example: weft lab --nodes 3 --zones 2     it ends like any other: weft down");
     lab->callback([&line] { line.run = [&line] { return cli::lab(line.common, line.up, line.lab); }; });
 
     CLI::App* supervise = app.add_subcommand("supervise", "what `up` leaves running")->group("");
     add_common(*supervise, line);
     supervise->add_option("--node", line.up.nodes);
-    supervise->add_option("--dns-upstream", line.up.dns_upstream);
+    add_dns(*supervise, line.up.dns);
     supervise->callback([&line] {
         line.run = [&line] {
             cmd::block_stop_signals();
@@ -102,6 +114,30 @@ void add_up(CLI::App& app, CommandLine& line) {
     drops->add_flag("-f,--follow", line.follow, "go on, one look a second");
     drops->footer("example: weft drops -f     what each reason means: docs/operate/drops.md");
     drops->callback([&line] { line.run = [&line] { return cli::drops(line.common, line.follow); }; });
+}
+
+void add_node(CLI::App& app, CommandLine& line) {
+    CLI::App* node = app.add_subcommand("node", "nodes that join and leave while all else runs");
+    node->require_subcommand(1);
+    CLI::App* add = node->add_subcommand("add", "one more node joins");
+    add_common(*add, line);
+    add->add_option("NODE", line.node.node, "NAME=ZONE[+ZONE...]")->required();
+    add->footer("example: weft node add n4=cn-local-b");
+    add->callback([&line] { line.run = [&line] { return cli::node_add(line.common, line.up, line.node); }; });
+
+    CLI::App* remove = node->add_subcommand("remove", "a node leaves: its pods, public addresses and leases first");
+    add_common(*remove, line);
+    remove->add_option("NODE", line.node.node)->required();
+    remove->add_flag("--force", line.node.force, "pods that nobody makes anew elsewhere end too; no grace periods");
+    remove->add_option("--wait", line.node.wait_s, "seconds for its pods to end")->capture_default_str();
+    remove->footer("example: weft node remove n3     pods without a controller stop it: they would be lost");
+    remove->callback([&line] { line.run = [&line] { return cli::node_remove(line.common, line.up, line.node); }; });
+
+    CLI::App* reboot = node->add_subcommand("reboot", "a node falls over without a word, and starts again");
+    add_common(*reboot, line);
+    reboot->add_option("NODE", line.node.node)->required();
+    reboot->footer("example: weft node reboot n2     its pods start again with it");
+    reboot->callback([&line] { line.run = [&line] { return cli::node_reboot(line.common, line.up, line.node); }; });
 }
 
 void add_questions(CLI::App& app, CommandLine& line) {
@@ -134,8 +170,8 @@ void add_questions(CLI::App& app, CommandLine& line) {
                         "tcp, udp, icmp, arp, ip, ip6, host ADDRESS, net PREFIX, port N; `not` before one; each must hold");
     capture->add_option("-i,--interface", line.capture.interface, "only this interface; default: all of them");
     capture->add_option("-w,--write", line.capture.file, "pcap into this file; -: to stdout");
-    capture->add_option("-c,--count", line.capture.count, "end after so many packets");
-    capture->add_option("--seconds", line.capture.seconds, "end after so many seconds");
+    capture->add_option("-c,--count", line.capture.count, "end after so many packets")->check(CLI::Range(1, INT_MAX));
+    capture->add_option("--seconds", line.capture.seconds, "end after so many seconds")->check(CLI::Range(1, INT_MAX));
     capture->footer("examples: weft capture default/client tcp port 80\n"
                     "          weft capture client -w - | tcpdump -nr -");
     capture->callback([&line] { line.run = [&line] { return cli::capture(line.common, line.capture); }; });
@@ -253,7 +289,8 @@ void add_process(CLI::App& app, CommandLine& line, const char* name, int (*run)(
     process->add_option("--zones", line.process.zones);
     process->add_flag("--force", line.process.force);
     process->add_option("--cni", line.process.cni_binary);
-    process->add_option("--dns-upstream", line.process.dns_upstream);
+    process->add_option("--cni-folder", line.process.cni_folder);
+    add_dns(*process, line.process.dns);
     process->callback([&line, run] {
         line.run = [&line, run] {
             cmd::block_stop_signals();
@@ -262,13 +299,36 @@ void add_process(CLI::App& app, CommandLine& line, const char* name, int (*run)(
     });
 }
 
+// "weft: what is wrong; what to type next". The verb is the one that the words before the mistake name.
+std::string words_of_mistake(const CLI::App* app, const CLI::Error& error) {
+    std::string verb = "weft";
+    const CLI::App* at = app;
+    while (!at->get_subcommands().empty()) {
+        at = at->get_subcommands().front();
+        verb += " " + at->get_name();
+    }
+    const auto* extras = dynamic_cast<const CLI::ExtrasError*>(&error);
+    std::string what = error.what();
+    if (extras != nullptr && !at->remaining().empty())
+        what = at == app ? "no verb named \"" + at->remaining().front() + "\""
+                         : "\"" + at->remaining().front() + "\" is one word too many";
+    else if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && what == "A subcommand is required") {
+        what = "what of it?";
+        for (const CLI::App* sub : at->get_subcommands([](const CLI::App*) { return true; })) what += " " + sub->get_name();
+    }
+    const std::string example = at->get_footer().empty() ? "" : at->get_footer() + "\n";
+    return "weft: " + what + "; see: " + verb + " --help\n" + example;
+}
+
 int run_command_line(int argc, char** argv) {
     CommandLine line;
     line.up.self_binary = line.process.self_binary = self_path();
     CLI::App app{"weft: a cloud network you can own", "weft"};
     app.require_subcommand(0, 1);
     app.add_flag("--version", line.version, "print the version");
+    app.failure_message(words_of_mistake);
     add_up(app, line);
+    add_node(app, line);
     add_questions(app, line);
     add_ipam(app, line);
     add_network(app, line);

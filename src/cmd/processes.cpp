@@ -97,7 +97,7 @@ int agent(const ProcessArgs& args) {
     if (!instance) return cli::report(instance.error());
     return run_until_signal([&](std::stop_token stop) -> Status {
         const kube::Endpoint api = TRY(component_endpoint(*instance, "agent", stop));
-        return agent::run({.instance = *instance, .node = args.node, .api = api}, stop);
+        return agent::run({.instance = *instance, .node = args.node, .api = api, .cni_folder = args.cni_folder}, stop);
     });
 }
 
@@ -106,7 +106,7 @@ int keeper(const ProcessArgs& args) {
     if (!instance) return cli::report(instance.error());
     return run_until_signal([&](std::stop_token stop) {
         return keeper::run({.instance = *instance, .node = args.node, .self_binary = args.self_binary,
-                            .dns_upstream = args.dns_upstream},
+                            .dns = args.dns},
                            stop);
     });
 }
@@ -140,7 +140,7 @@ int dns(const ProcessArgs& args) {
     return run_until_signal([&](std::stop_token stop) -> Status {
         worker::Start start = TRY(worker::start("dns"));
         return dns::run(std::move(start),
-                        {.health_socket = instance->node_run_dir(args.node) + "/dns.health.sock", .upstream = args.dns_upstream}, stop);
+                        {.health_socket = instance->node_run_dir(args.node) + "/dns.health.sock", .dns = args.dns}, stop);
     });
 }
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "protocol/dns_options.h"
+
 namespace weft::cmd {
 
 struct ProcessArgs {
@@ -11,8 +13,9 @@ struct ProcessArgs {
     std::string node;
     std::string zones;         // runtime: "cn-local-a,cn-local-b"
     std::string cni_binary;    // runtime
+    std::string cni_folder;    // agent: where a container runtime looks for its network, "" = the node's own run folder
     std::string self_binary;
-    std::string dns_upstream;  // keeper, dns
+    protocol::DnsOptions dns;  // keeper, dns
     bool force = false;        // apiserver: accept a store that is older than the last one seen
 };
 

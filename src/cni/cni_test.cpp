@@ -7,6 +7,7 @@
 #include "cni/config.h"
 #include "cni/environment.h"
 #include "cni/main.h"
+#include "cni/one_answer.h"
 #include "cni/result.h"
 
 namespace weft::cni {
@@ -60,7 +61,7 @@ TEST(Cni, bad_environment_values_are_code_4) {
                                                {"CNI_IFNAME", ".."},
                                                {"CNI_IFNAME", "a:b"},
                                                {"CNI_ARGS", "K8S_POD_NAME"},
-                                               {"CNI_ARGS", "IP=10.0.0.1;K8S_POD_NAME=a;K8S_POD_NAMESPACE=b"}}) {
+                                               {"CNI_ARGS", "MAC=02:00:00:00:00:01;K8S_POD_NAME=a;K8S_POD_NAMESPACE=b"}}) {
         Variables variables = good_environment();
         variables[name] = value;
         EXPECT_EQ(json::find_int(run(variables, config_v1, 1), {"code"}), 4) << name << "=" << value;
@@ -86,9 +87,10 @@ TEST(Cni, bad_configurations_get_the_codes_of_the_standard) {
         {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"run/a"})", "ADD", 7, "agentSocket"},
         {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a","mtu":100})", "ADD", 7, "mtu"},
         {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a","prevResult":{}})", "ADD", 7, "prevResult"},
-        {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a","ipam":{"type":"host-local"}})", "ADD", 2, "ipam"},
-        {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a","runtimeConfig":{"portMappings":[{}]}})", "ADD", 2,
-         "port"},
+        {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a","ipam":{"type":"../sh"}})", "ADD", 7, "ipam"},
+        {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a","ipam":[]})", "DEL", 7, "ipam"},
+        {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a","runtimeConfig":{"portMappings":[{}]}})", "ADD", 7,
+         "portMappings"},
         {R"({"cniVersion":"0.3.1","name":"x","agentSocket":"/a","prevResult":{}})", "CHECK", 1, "CHECK"},
         {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a"})", "CHECK", 7, "prevResult"},
         {R"({"cniVersion":"1.0.0","name":"x","agentSocket":"/a"})", "STATUS", 1, "does not allow STATUS"},  // CNI-7
@@ -138,41 +140,11 @@ TEST(Cni, DEL_without_an_agent_succeeds_and_leaves_word) {
     EXPECT_TRUE(remove_tree(folder).has_value());
 }
 
-// An agent of one answer, on a socket of its own.
-class OneAnswer {
-public:
-    explicit OneAnswer(protocol::cni::Reply reply) : folder_("/tmp/weft-cni-test-" + std::to_string(getpid()) + "-a") {
-        MUST(make_directories(folder_, 0700));
-        listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        std::strcpy(address.sun_path, socket_path().c_str());
-        ENSURE(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
-        ENSURE(::listen(listener_.get(), 4) == 0);
-        thread_ = std::thread([this, reply = std::move(reply)] {
-            const Fd client(::accept(listener_.get(), nullptr, nullptr));
-            request_ = protocol::cni::decode_request(protocol::cni::receive_all(client.get()).value()).value();
-            (void)protocol::cni::send_all(client.get(), protocol::cni::encode(reply));
-        });
-    }
-
-    ~OneAnswer() { (void)remove_tree(folder_); }
-
-    std::string socket_path() const { return folder_ + "/agent.sock"; }
-
-    protocol::cni::Request request() {
-        thread_.join();
-        return request_;
-    }
-
-private:
-    std::string folder_;
-    Fd listener_;
-    protocol::cni::Request request_;
-    std::thread thread_;
-};
-
 const protocol::cni::Wired wired{"wpod1", "02:00:00:00:00:01", "06:77:00:00:00:01", 1450, "10.0.1.4", "169.254.1.1"};
+
+std::string config_v11(const std::string& socket, std::string_view more = "") {
+    return R"({"cniVersion":"1.1.0","name":"weft","agentSocket":")" + socket + "\"" + std::string(more) + "}";
+}
 
 TEST(Cni, ADD_asks_the_agent_and_prints_its_result) {
     OneAnswer agent({protocol::cni::Answer::ok, "", "", wired});
@@ -190,10 +162,21 @@ TEST(Cni, ADD_asks_the_agent_and_prints_its_result) {
     const auto request = agent.request();
     EXPECT_EQ(request.pod_name, "web-0");
     EXPECT_EQ(request.pod_uid, "u1");
+    EXPECT_TRUE(request.host_ports.empty());
 }
 
-std::string config_v11(const std::string& socket, std::string_view more = "") {
-    return R"({"cniVersion":"1.1.0","name":"weft","agentSocket":")" + socket + "\"" + std::string(more) + "}";
+// CNI-24
+TEST(Cni, CNI_24_what_the_runtime_asks_for_goes_to_the_agent_and_unknown_fields_do_not_disturb) {
+    OneAnswer agent({protocol::cni::Answer::ok, "", "", wired});
+    Variables variables = good_environment();
+    variables["CNI_NETNS_OVERRIDE"] = "1";
+    variables["CNI_ARGS"] += ";IP=10.0.1.4";
+    const std::string more = R"(,"capabilities":{"portMappings":true},"x-vendor":{"a":[1,2]},"args":{"cni":{}},)"
+                             R"("runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80}],"x":1})";
+    run(variables, config_v11(agent.socket_path(), more), 0);
+    const auto request = agent.request();
+    EXPECT_EQ(request.address, "10.0.1.4");
+    EXPECT_EQ(request.host_ports, (std::vector<protocol::cni::HostPort>{{8080, 80, net::Protocol::tcp, ""}}));
 }
 
 // CNI-43

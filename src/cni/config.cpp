@@ -60,19 +60,14 @@ Outcome<std::vector<protocol::cni::Attachment>> parse_valid_attachments(const js
     return valid;
 }
 
-// What a caller may ask of other plugins but not of us; silence would be a promise we do not keep.
-Outcome<void> check_unsupported(const json::Value& config) {
-    if (const json::Object* ipam = json::find_object(config, {"ipam"}); ipam != nullptr && !ipam->empty())
-        return refuse(Answer(2), "ipam: not supported", "addresses come from the node's agent");
-    for (const std::string_view field : {"portMappings", "bandwidth", "ipRanges", "ips", "mac"}) {
-        const json::Value* value = json::find(config, {"runtimeConfig", field});
-        if (value == nullptr || value->is_null()) continue;
-        const bool empty = (value->is_array() && value->get_array().empty()) ||
-                           (value->is_object() && value->get_object().empty()) ||
-                           (value->is_string() && value->get_string().empty());
-        if (!empty) return refuse(Answer(2), "runtimeConfig." + std::string(field) + ": not supported");
-    }
-    return {};
+Outcome<std::string> parse_ipam_type(const json::Value& config) {
+    const json::Value* ipam = json::find(config, {"ipam"});
+    if (ipam == nullptr || ipam->is_null()) return std::string();
+    if (!ipam->is_object()) return refuse(Answer::invalid_config, "ipam: must be an object");
+    if (ipam->get_object().empty()) return std::string();
+    const std::string type(json::find_string(*ipam, {"type"}));
+    if (!is_container_id(type)) return refuse(Answer::invalid_config, "ipam.type: must be the name of a plugin");
+    return type;
 }
 
 Outcome<unsigned> parse_mtu(const json::Value& config) {
@@ -108,7 +103,8 @@ Outcome<PreviousResult> parse_previous(const json::Value& previous, std::string_
 
 }  // namespace
 
-Outcome<Config> parse_config(std::string_view text, std::string_view command, std::string_view ifname) {
+Outcome<Config> parse_config(std::string_view text, std::string_view command, std::string_view ifname,
+                             std::string_view wished_address) {
     if (text.size() > config_bytes_max) return refuse(Answer::decode_failure, "configuration longer than 1 MiB");
     const Result<json::Value> parsed = json::parse(text);
     if (!parsed) return refuse(Answer::decode_failure, "configuration is not JSON", parsed.error().message);
@@ -136,7 +132,8 @@ Outcome<Config> parse_config(std::string_view text, std::string_view command, st
         return refuse(Answer::invalid_config, "prevResult: CHECK needs the result of ADD");
     // DEL forgives: what the last result said no longer matters.
     if (command == "CHECK") config.previous = TRY(parse_previous(*previous, ifname));
-    if (command == "ADD") TRY(check_unsupported(json));
+    config.ipam_type = TRY(parse_ipam_type(json));
+    if (command == "ADD") config.runtime = TRY(parse_runtime_config(json, wished_address));
     if (command == "GC") config.valid_attachments = TRY(parse_valid_attachments(json));
     if (const json::Object* dns = json::find_object(json, {"dns"})) config.dns = *dns;
     return config;

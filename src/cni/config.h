@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "cni/failure.h"
+#include "cni/runtime_config.h"
 
 namespace weft::cni {
 
@@ -32,10 +33,14 @@ struct Config {
     bool has_previous = false;
     PreviousResult previous;
     std::vector<protocol::cni::Attachment> valid_attachments;  // of GC
+    std::string ipam_type;  // a plugin's name; "" = addresses are the agent's choice
+    RuntimeConfig runtime;  // of ADD
     json::Value dns;  // an object, printed back unchanged; null = none
 };
 
-Outcome<Config> parse_config(std::string_view text, std::string_view command, std::string_view ifname);
+// `wished_address`: IP of CNI_ARGS.
+Outcome<Config> parse_config(std::string_view text, std::string_view command, std::string_view ifname,
+                             std::string_view wished_address = {});
 
 // The version to answer in when the configuration itself cannot be read: its own, if that much is legible.
 std::string version_for_errors(std::string_view text);

@@ -26,8 +26,8 @@ Outcome<void> parse_args(std::string_view text, Environment& environment) {
         if (key == "K8S_POD_NAMESPACE") environment.pod_namespace = value;
         if (key == "K8S_POD_NAME") environment.pod_name = value;
         if (key == "K8S_POD_UID") environment.pod_uid = value;
-        if (key == "IP" || key == "MAC")
-            return refuse(Answer::bad_environment, "CNI_ARGS: " + std::string(key) + " cannot be chosen by the caller");
+        if (key == "IP") environment.wished_address = value;
+        if (key == "MAC") return refuse(Answer::bad_environment, "CNI_ARGS: MAC cannot be chosen by the caller");
     }
     return {};
 }

@@ -19,6 +19,7 @@ struct Environment {
     std::string pod_namespace;
     std::string pod_name;
     std::string pod_uid;
+    std::string wished_address;  // IP
 };
 
 // `get` gives a variable's value, "" when unset.

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -10,6 +11,7 @@
 #include "cni/agent_call.h"
 #include "cni/config.h"
 #include "cni/environment.h"
+#include "cni/ipam.h"
 #include "cni/result.h"
 #include "kernel/link.h"
 #include "kernel/netns.h"
@@ -18,6 +20,8 @@ namespace weft::cni {
 namespace {
 
 namespace wire = protocol::cni;
+
+constexpr size_t stdin_step = 4096;  // a configuration is a few hundred bytes: touching a MiB would cost a third of a millisecond
 
 wire::Request request_of(wire::Command command, const Environment& environment, const Config& config) {
     return {.command = command,
@@ -30,7 +34,9 @@ wire::Request request_of(wire::Command command, const Environment& environment, 
             .mtu = config.mtu,
             .network = config.name,
             .valid = {},
-            .started_ms = 0};
+            .started_ms = 0,
+            .address = config.runtime.address,
+            .host_ports = config.runtime.host_ports};
 }
 
 Outcome<void> check_netns(const Environment& environment) {
@@ -49,11 +55,16 @@ Outcome<void> check_netns(const Environment& environment) {
     return {};
 }
 
-Outcome<std::string> add(const Environment& environment, const Config& config) {
+Outcome<std::string> add(const Environment& environment, const Config& config, const Ipam& ipam) {
     TRY(check_netns(environment));
-    const wire::Wired wired =
-        TRY(call_agent(config.agent_socket, request_of(wire::Command::add, environment, config)).outcome);
-    return result_json(config, wired, environment.ifname, environment.netns);
+    wire::Request request = request_of(wire::Command::add, environment, config);
+    if (ipam.is_used()) request.address = TRY(ipam.add());
+    const Outcome<wire::Wired> wired = call_agent(config.agent_socket, request).outcome;
+    if (!wired) {
+        (void)ipam.call("DEL");  // our failure is what is told
+        return std::unexpected(wired.error());
+    }
+    return result_json(config, *wired, environment.ifname, environment.netns);
 }
 
 Outcome<std::string> check(const Environment& environment, const Config& config) {
@@ -113,18 +124,24 @@ Outcome<std::string> run(const std::function<std::string(const char*)>& get, std
     const auto started_ms = uint64_t(std::chrono::duration_cast<std::chrono::milliseconds>(started).count());
     const Environment environment = TRY(parse_environment(get));
     if (environment.command == "VERSION") return version_json();
-    const Config config = TRY(parse_config(input, environment.command, environment.ifname));
-    if (environment.command == "ADD") return add(environment, config);
-    if (environment.command == "CHECK") return check(environment, config);
-    if (environment.command == "STATUS") return status(environment, config);
-    if (environment.command == "GC") return gc(environment, config, started_ms);
-    return del(environment, config);
+    const Config config = TRY(
+        parse_config(input, environment.command, environment.ifname, environment.wished_address));
+    const Ipam ipam(config.ipam_type, get, input);
+    if (environment.command == "ADD") return add(environment, config, ipam);
+    Outcome<std::string> outcome;
+    if (environment.command == "CHECK") outcome = check(environment, config);
+    else if (environment.command == "STATUS") outcome = status(environment, config);
+    else if (environment.command == "GC") outcome = gc(environment, config, started_ms);
+    else outcome = del(environment, config);
+    if (outcome) TRY(ipam.call(environment.command));
+    return outcome;
 }
 
 Result<std::string> read_stdin() {
-    std::string text(config_bytes_max + 1, '\0');  // one more than allowed: parse_config then says so
+    std::string text(stdin_step, '\0');
     size_t filled = 0;
-    while (filled < text.size()) {
+    while (filled <= config_bytes_max) {  // one more than allowed: parse_config then says so
+        if (filled == text.size()) text.resize(std::min(2 * text.size(), config_bytes_max + 1));
         const ssize_t got = ::read(STDIN_FILENO, text.data() + filled, text.size() - filled);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fail_errno("read stdin");

@@ -113,7 +113,13 @@ void add_block_reconciler(World& world) {
     world.on_loose_wish = add;
     world.nodes.on_change([&world, add](const ObjectPtr& before, const ObjectPtr& after) {
         if (before && after && is_ready(*before) == is_ready(*after)) return;
-        world.vswitches.for_each([&](const ObjectPtr& v) { add(v->name()); });
+        // What was lent to it, and what its pods wait for; of a hundred VPCs most have nothing to do with it.
+        const std::string name((after ? after : before)->name());
+        world.address_blocks.for_each([&](const ObjectPtr& block) {
+            if (block->string({"spec", "node"}) == name) add(block->string({"spec", "vSwitch"}));
+        });
+        for (const ObjectPtr& pod : world.pods.under(world.pods_by_node, name))
+            add(pod->annotation(cloud::chosen_vswitch_annotation));
     });
 }
 

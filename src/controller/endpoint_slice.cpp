@@ -1,5 +1,10 @@
 // EndpointSlice: keeps a Service's slices true to its pods (slices.h) and nodes: on a node that is not Ready nothing
 // serves. A burst of changes is taken together.
+#include <map>
+#include <memory>
+
+#include <fmt/format.h>
+
 #include "cloud/annotations.h"
 #include "controller/hints.h"
 #include "controller/reconcilers.h"
@@ -14,6 +19,15 @@ using kube::ObjectPtr;
 using kube::Outcome;
 
 constexpr Duration batch_delay = std::chrono::milliseconds(100);  // EPS-13
+
+// When the oldest change was heard that a Service's slices do not show yet (EPS-9).
+using Heard = std::map<ObjectKey, WallTime>;
+
+std::string rfc3339_nano(WallTime time) {
+    std::string text = rfc3339_micro(time);
+    text.insert(text.size() - 1, fmt::format("{:03}", time.time_since_epoch().count() % 1000));
+    return text;
+}
 
 Status apply(World& world, const SlicePlan& plan) {
     // New places first: an endpoint may briefly stand in two slices, never in none.
@@ -34,9 +48,12 @@ void stop_serving_on_lost_nodes(const World& world, const Object& service, std::
     }
 }
 
-Outcome reconcile(World& world, const ObjectKey& key) {
+Outcome reconcile(World& world, Heard& heard, const ObjectKey& key) {
     const ObjectPtr service = world.services.get(key);
-    if (!service || service->deleting() || !has_selector(*service)) return Outcome::done();
+    if (!service || service->deleting() || !has_selector(*service)) {
+        heard.erase(key);
+        return Outcome::done();
+    }
     const json::Value* const selector = service->find({"spec", "selector"});
     auto pods = world.pods_with(key.ns, selector);
     std::erase_if(pods, [&](const ObjectPtr& pod) { return !kube::map_selector_matches(selector, pod->labels()); });
@@ -53,7 +70,11 @@ Outcome reconcile(World& world, const ObjectKey& key) {
     std::vector<ObjectPtr> nodes;
     world.nodes.for_each([&](const ObjectPtr& node) { nodes.push_back(node); });
     add_hints(groups, hint_rule(*service), zone_cpu(nodes));
-    return settle(apply(world, plan_slices(*service, existing, std::move(groups), rfc3339_micro(world.clock.wall()))));
+    const auto since = heard.find(key);
+    const WallTime trigger = since == heard.end() ? world.clock.wall() : since->second;
+    const Status applied = apply(world, plan_slices(*service, existing, std::move(groups), rfc3339_nano(trigger)));
+    if (applied) heard.erase(key);
+    return settle(applied);
 }
 
 // Does the change of a pod matter to a slice at all?
@@ -72,23 +93,29 @@ bool is_same_place(const Object& a, const Object& b) {
 }  // namespace
 
 void add_endpoint_slice_reconciler(World& world) {
-    auto& queue =
-        world.brain.add_reconciler("endpoint_slice", [&world](const ObjectKey& key) { return reconcile(world, key); });
-    world.services.on_change([&queue](const ObjectPtr&, const ObjectPtr& after) {
-        if (after) queue.add(after->key());
+    const auto heard = std::make_shared<Heard>();
+    auto& queue = world.brain.add_reconciler(
+        "endpoint_slice", [&world, heard](const ObjectKey& key) { return reconcile(world, *heard, key); });
+    const auto look = [&world, &queue, heard](const ObjectKey& key, Duration delay) {
+        heard->try_emplace(key, world.clock.wall());
+        if (delay == Duration{}) queue.add(key);
+        else queue.add_after(key, delay);
+    };
+    world.services.on_change([look](const ObjectPtr&, const ObjectPtr& after) {
+        if (after && has_selector(*after)) look(after->key(), Duration{});
     });
-    world.pods.on_change([&world, &queue](const ObjectPtr& before, const ObjectPtr& after) {
+    world.pods.on_change([&world, look](const ObjectPtr& before, const ObjectPtr& after) {
         if (before && after && looks_the_same(*before, *after)) return;
         for (const ObjectPtr& side : {before, after}) {
             if (!side) continue;
             for (const ObjectPtr& service : world.services_selecting(side->ns(), side->labels()))
-                queue.add_after(service->key(), batch_delay);
+                look(service->key(), batch_delay);
         }
     });
-    world.nodes.on_change([&world, &queue](const ObjectPtr& before, const ObjectPtr& after) {
+    world.nodes.on_change([&world, look](const ObjectPtr& before, const ObjectPtr& after) {
         if (before && after && is_same_place(*before, *after)) return;
-        world.services.for_each([&queue](const ObjectPtr& service) {
-            if (has_selector(*service)) queue.add_after(service->key(), batch_delay);
+        world.services.for_each([&look](const ObjectPtr& service) {
+            if (has_selector(*service)) look(service->key(), batch_delay);
         });
     });
     world.endpoint_slices.on_change([&queue](const ObjectPtr& before, const ObjectPtr& after) {

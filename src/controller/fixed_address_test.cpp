@@ -88,6 +88,48 @@ TEST_F(FixedAddress, the_next_pod_of_the_name_gets_the_same_address_and_the_reco
     EXPECT_EQ(eni("ledger-0").string({"status", "phase"}), "Bind");
 }
 
+// acs/05, fact 2, however soon the next one comes.
+TEST_F(FixedAddress, between_two_pods_of_a_name_the_record_is_unbound) {
+    cluster.api.seed(pod_yaml("ledger-0"));
+    cluster.live();
+    const std::string since = MUST(cluster.api.list(kube::pod_enis)).resource_version;
+    ASSERT_TRUE(cluster.api.remove(
+        kube::pods, {"default", "ledger-0"}, {.uid = {}, .propagation_policy = {}, .grace_period_s = 0}));
+    cluster.api.seed(pod_yaml("ledger-0"));
+    cluster.live();
+    std::stop_source at_once;
+    at_once.request_stop();
+    std::string phases;
+    ASSERT_TRUE(cluster.api.watch(kube::pod_enis, {}, since, at_once.get_token(), [&](kube::WatchEvent&& event) {
+        const std::string phase(event.object.string({"status", "phase"}));
+        if (!phase.empty() && !phases.ends_with(phase)) phases += " " + phase;
+        return true;
+    }));
+    EXPECT_EQ(phases, " Unbind Binding Bind");
+    EXPECT_EQ(eni("ledger-0").string({"status", "podUID"}), cluster.one(kube::pods, "default", "ledger-0").uid());
+    EXPECT_EQ(eni("ledger-0").find({"status", "kept"}), nullptr);
+}
+
+TEST_F(FixedAddress, an_elastic_record_is_its_pods_own_even_if_the_next_one_of_the_name_comes_at_once) {
+    cluster.api.seed(R"(
+apiVersion: network.alibabacloud.com/v1beta1
+kind: PodNetworking
+metadata: {name: passing}
+spec: {selector: {podSelector: {matchLabels: {app: passing}}}, vSwitchOptions: [vsw-zone-a]}
+)");
+    cluster.settle();
+    cluster.api.seed(pod_yaml("web-0", "", "app: passing"));
+    cluster.live();
+    const std::string first(eni("web-0").uid());
+    ASSERT_TRUE(cluster.api.remove(
+        kube::pods, {"default", "web-0"}, {.uid = {}, .propagation_policy = {}, .grace_period_s = 0}));
+    cluster.api.seed(pod_yaml("web-0", "", "app: passing"));
+    cluster.live();
+    EXPECT_NE(eni("web-0").uid(), first);
+    EXPECT_EQ(json::find_string(eni("web-0").array({"spec", "allocations"})[0], {"ipv4"}), address_of("web-0"));
+    EXPECT_EQ(eni("web-0").string({"status", "phase"}), "Bind");
+}
+
 TEST_F(FixedAddress, after_releaseAfter_the_record_goes_and_the_address_is_free_again) {
     cluster.api.seed(pod_yaml("ledger-0"));
     cluster.live();

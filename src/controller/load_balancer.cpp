@@ -2,7 +2,11 @@
 // label, status last; and the same backwards when the Service goes or stops being one of ours.
 //
 // Order of making: finalizer → address in the pool's ledger → label → status. Of ending: status → ledger → label and
-// finalizer.
+// finalizer. What cannot be made is tried again after 5 s, doubling to 300 s, and whenever something it waits for
+// changes. A port of a protocol that no balancer carries is shown with its error; the others are served.
+#include <algorithm>
+#include <memory>
+
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -10,6 +14,7 @@
 #include "controller/pools.h"
 #include "controller/reconcilers.h"
 #include "controller/slices.h"
+#include "net/address.h"
 
 namespace weft::controller {
 namespace {
@@ -19,8 +24,10 @@ using kube::ObjectKey;
 using kube::ObjectPtr;
 using kube::Outcome;
 
-constexpr Duration retry_first = std::chrono::seconds(5);
+constexpr Duration retry_first = std::chrono::seconds(5), retry_max = std::chrono::seconds(300);
+constexpr std::string_view ports_error = "LoadBalancerPortsError";
 constexpr size_t id_digits = 20;
+constexpr std::string_view our_class = "weft.dev/load-balancer";  // as good as none, which is ours too
 constexpr std::string_view foreign_class_annotation = "service.beta.kubernetes.io/class";
 constexpr std::string_view foreign_tunnel_annotation =
     "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-tunnel-type";
@@ -34,8 +41,9 @@ std::string_view setting(const Object& service, std::string_view name) {
 }
 
 bool is_ours(const Object& service) {
+    const std::string_view chosen = service.string({"spec", "loadBalancerClass"});
     return !service.deleting() && service.string({"spec", "type"}) == "LoadBalancer" &&
-           service.string({"spec", "loadBalancerClass"}).empty() &&
+           (chosen.empty() || chosen == our_class) &&
            service.annotation(foreign_class_annotation).empty() &&
            service.annotation(foreign_tunnel_annotation).empty();
 }
@@ -124,7 +132,56 @@ Status set_label(World& world, const Object& service, const std::string& id) {
     return world.services.put(service, next);
 }
 
-Outcome ensure(World& world, const ObjectPtr& service) {
+// How often in a row each Service could not be served.
+class Failures {
+public:
+    Duration next_retry(const ObjectKey& key) {
+        const unsigned before = count_[key]++;
+        return std::min<Duration>(retry_max, retry_first * (1u << std::min(before, 10u)));
+    }
+    void forget(const ObjectKey& key) { count_.erase(key); }
+
+private:
+    std::map<ObjectKey, unsigned> count_;
+};
+
+// The ports that no balancer can carry.
+std::vector<std::string> unserved_ports(const Object& service) {
+    std::vector<std::string> ports;
+    for (const json::Value& port : service.array({"spec", "ports"})) {
+        const std::string_view protocol = json::find_string(port, {"protocol"}, "TCP");
+        if (!net::parse_protocol(protocol))
+            ports.push_back(fmt::format("{}/{}", json::find_int(port, {"port"}), protocol));
+    }
+    return ports;
+}
+
+// The ports are listed only when one of them has an error.
+json::Array wanted_ingress(const Object& service, const std::vector<std::string>& addresses) {
+    json::Array ports;
+    for (const json::Value& port : service.array({"spec", "ports"})) {
+        const std::string_view protocol = json::find_string(port, {"protocol"}, "TCP");
+        json::Object entry{{"port", json::find_int(port, {"port"})}, {"protocol", protocol}};
+        if (!net::parse_protocol(protocol)) entry["error"] = "ProtocolNotSupported";
+        ports.push_back(std::move(entry));
+    }
+    json::Array ingress;
+    for (const std::string& address : addresses) {
+        json::Object entry{{"ip", address}, {"ipMode", "VIP"}};
+        if (!unserved_ports(service).empty()) entry["ports"] = ports;
+        ingress.push_back(std::move(entry));
+    }
+    return ingress;
+}
+
+void set_ports_error(World& world, Object& service) {
+    const auto unserved = unserved_ports(service);
+    if (unserved.empty() && kube::find_condition(service, ports_error) == nullptr) return;
+    kube::set_condition(service, ports_error, !unserved.empty(), unserved.empty() ? "Served" : "ProtocolNotSupported",
+                        unserved.empty() ? "" : "not served: " + name_list(unserved), world.clock);
+}
+
+Outcome ensure(World& world, const ObjectPtr& service, Failures& failures) {
     const std::string id = instance_id(*service);
     if (!service->has_finalizer(cloud::load_balancer_finalizer)) {
         world.events.normal(*service, "EnsuringLoadBalancer", "Ensuring load balancer");
@@ -137,21 +194,26 @@ Outcome ensure(World& world, const ObjectPtr& service) {
         if (addresses.error().code == Code::conflict) return settle(fail(addresses.error()));
         world.events.warning(*service, "SyncLoadBalancerFailed",
                              fmt::format("Error syncing load balancer [{}]: {}", id, addresses.error().message));
-        return Outcome::again(retry_first);
+        return Outcome::again(failures.next_retry(service->key()));
     }
+    failures.forget(service->key());
     const Status labelled = set_label(world, *service, id);
     if (!labelled) return settle(labelled);
     const ObjectPtr current = world.services.get(service->key());
     if (!current) return Outcome::done();
-    if (shown_addresses(*current) == *addresses) return settle(release_old_families(world, *current));
+    json::Array ingress = wanted_ingress(*current, *addresses);
+    const json::Array shown_before = current->array({"status", "loadBalancer", "ingress"});
+    if (shown_before == ingress) return settle(release_old_families(world, *current));
     Object next = *current;
-    json::Array ingress;
-    for (const std::string& address : *addresses) ingress.push_back(json::Object{{"ip", address}, {"ipMode", "VIP"}});
     next.set({"status", "loadBalancer", "ingress"}, std::move(ingress));
+    set_ports_error(world, next);
     Status shown = world.services.put_status(*current, next);
     if (shown) shown = release_old_families(world, *current);
     if (!shown) return settle(shown);
-    world.events.normal(*current, "EnsuredLoadBalancer", fmt::format("Ensured load balancer [{}]", id));
+    if (shown_before.empty())
+        world.events.normal(*current, "EnsuredLoadBalancer", fmt::format("Ensured load balancer [{}]", id));
+    else
+        world.events.normal(*current, "UpdatedLoadBalancer", fmt::format("Updated load balancer [{}]", id));
     return Outcome::done();
 }
 
@@ -169,8 +231,11 @@ Outcome clean_up(World& world, const ObjectPtr& service) {
     next.remove_finalizer(cloud::load_balancer_finalizer);
     json::erase(next.body(), {"metadata", "labels", cloud::load_balancer_id_label});
     const Status done = world.services.put(*service, next);
-    if (done) world.events.normal(*service, "CleanLoadBalancer", "Clean load balancer");
-    return settle(done);
+    if (!done) return settle(done);
+    world.events.normal(*service, "CleanLoadBalancer", "Clean load balancer");
+    world.events.normal(*service, "DeletedLoadBalancer",
+                        fmt::format("Deleted load balancer [{}]", instance_id(*service)));
+    return Outcome::done();
 }
 
 bool has_ready_endpoint(const Object& slice) {
@@ -197,10 +262,12 @@ void tell_without_backends(World& world, const ObjectKey& key) {
 }  // namespace
 
 void add_load_balancer_reconciler(World& world) {
-    auto& queue = world.brain.add_reconciler("load_balancer", [&world](const ObjectKey& key) {
+    auto failures = std::make_shared<Failures>();
+    auto& queue = world.brain.add_reconciler("load_balancer", [&world, failures](const ObjectKey& key) {
         const ObjectPtr service = world.services.get(key);
-        if (!service) return Outcome::done();
-        return is_ours(*service) ? ensure(world, service) : clean_up(world, service);
+        if (service && is_ours(*service)) return ensure(world, service, *failures);
+        failures->forget(key);
+        return service ? clean_up(world, service) : Outcome::done();
     });
     world.services.on_change([&queue](const ObjectPtr&, const ObjectPtr& after) {
         if (after) queue.add(after->key());

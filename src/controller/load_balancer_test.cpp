@@ -107,6 +107,110 @@ TEST(LoadBalancer, a_foreign_class_is_left_untouched) {
     EXPECT_TRUE(cluster.events_on("a").empty());
 }
 
+// SVC-70
+TEST(LoadBalancer, our_own_class_is_served_like_none) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(service("a", "", ", loadBalancerClass: weft.dev/load-balancer"));
+    cluster.settle();
+    EXPECT_EQ(address(cluster.one(kube::services, "default", "a")), "203.0.113.64");
+}
+
+bool has_event(TestCluster& cluster, std::string_view name, std::string_view text) {
+    for (const std::string& event : cluster.events_on(name))
+        if (event.starts_with(text)) return true;
+    return false;
+}
+
+int64_t times(TestCluster& cluster, std::string_view reason) {
+    int64_t times = 0;
+    for (const Object& event : cluster.all(kube::events))
+        if (event.string({"reason"}) == reason) times += std::max<int64_t>(1, event.integer({"count"}));
+    return times;
+}
+
+TEST(LoadBalancer, SVC_71_a_failure_is_an_event_leaves_the_status_and_is_tried_again_ever_more_slowly) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(
+        service("odd", ", annotations: {service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type: Internet}"));
+    cluster.settle();
+    const Object before = cluster.one(kube::services, "default", "odd");
+    EXPECT_TRUE(before.has_finalizer("service.k8s.alibaba/resources")) << "before anything is made";
+    EXPECT_EQ(address(before), "");
+    std::vector<int> tried;  // at which second
+    for (int second = 0; second < 1500; ++second) {
+        const int64_t before_it = times(cluster, "SyncLoadBalancerFailed");
+        cluster.clock.advance(std::chrono::seconds(1));
+        cluster.brain->run_until_idle();
+        if (times(cluster, "SyncLoadBalancerFailed") > before_it) tried.push_back(second);
+    }
+    ASSERT_GE(tried.size(), 6u);
+    for (size_t i = 2; i < tried.size(); ++i)
+        EXPECT_EQ(tried[i] - tried[i - 1], std::min(300, 2 * (tried[i - 1] - tried[i - 2]))) << "twice as long, 300 s at the most";
+    EXPECT_EQ(cluster.one(kube::services, "default", "odd"), before);
+    Object right = before;
+    json::erase(right.body(), {"metadata", "annotations"});
+    MUST(cluster.api.update(kube::services, right));
+    cluster.settle();
+    EXPECT_EQ(address(cluster.one(kube::services, "default", "odd")), "203.0.113.64") << "a change is looked at at once";
+}
+
+TEST(LoadBalancer, SVC_71_72_leaving_the_type_takes_away_what_was_made_and_tells) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(service("one"));
+    cluster.settle();
+    Object one = cluster.one(kube::services, "default", "one");
+    EXPECT_EQ(json::serialize(one.array({"status", "loadBalancer", "ingress"})), R"([{"ip":"203.0.113.64","ipMode":"VIP"}])");
+    one.set({"spec", "type"}, "NodePort");
+    MUST(cluster.api.update(kube::services, one));
+    cluster.settle();
+    one = cluster.one(kube::services, "default", "one");
+    EXPECT_TRUE(one.array({"status", "loadBalancer", "ingress"}).empty());
+    EXPECT_FALSE(one.has_finalizer("service.k8s.alibaba/resources"));
+    for (const std::string_view event : {"EnsuringLoadBalancer: ", "EnsuredLoadBalancer: ", "DeletingLoadBalancer: ",
+                                         "DeletedLoadBalancer: ", "CleanLoadBalancer: "})
+        EXPECT_TRUE(has_event(cluster, "one", event)) << event;
+    one.set({"spec", "type"}, "LoadBalancer");
+    MUST(cluster.api.update(kube::services, one));
+    cluster.settle();
+    EXPECT_EQ(address(cluster.one(kube::services, "default", "one")), "203.0.113.64") << "and back";
+}
+
+TEST(LoadBalancer, SVC_74_both_protocols_stand_in_one_balancer_and_one_that_cannot_be_is_said_of_its_port) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(service("dns"));
+    Object dns = cluster.one(kube::services, "default", "dns");
+    dns.set({"spec", "ports"}, json::Array{json::Object{{"name", "u"}, {"port", 53}, {"protocol", "UDP"}},
+                                           json::Object{{"name", "t"}, {"port", 53}, {"protocol", "TCP"}}});
+    MUST(cluster.api.update(kube::services, dns));
+    cluster.settle();
+    dns = cluster.one(kube::services, "default", "dns");
+    EXPECT_EQ(address(dns), "203.0.113.64");
+    EXPECT_EQ(kube::find_condition(dns, "LoadBalancerPortsError"), nullptr);
+    json::Array ports = dns.array({"spec", "ports"});
+    ports.push_back(json::Object{{"name", "s"}, {"port", 54}, {"protocol", "SCTP"}});
+    dns.set({"spec", "ports"}, std::move(ports));
+    MUST(cluster.api.update(kube::services, dns));
+    cluster.settle();
+    dns = cluster.one(kube::services, "default", "dns");
+    EXPECT_EQ(address(dns), "203.0.113.64");
+    EXPECT_TRUE(kube::condition_is(dns, "LoadBalancerPortsError", "True"));
+    EXPECT_EQ(json::find_string(*kube::find_condition(dns, "LoadBalancerPortsError"), {"message"}), "not served: 54/SCTP");
+    const json::Value& shown = dns.array({"status", "loadBalancer", "ingress"})[0];
+    EXPECT_EQ(json::serialize(*json::find(shown, {"ports"})),
+              R"([{"port":53,"protocol":"UDP"},{"port":53,"protocol":"TCP"},{"port":54,"protocol":"SCTP","error":"ProtocolNotSupported"}])");
+    EXPECT_TRUE(has_event(cluster, "dns", "UpdatedLoadBalancer: ")) << "SVC-72";
+    dns.set({"spec", "ports"}, json::Array{json::Object{{"port", 53}, {"protocol", "UDP"}}});
+    MUST(cluster.api.update(kube::services, dns));
+    cluster.settle();
+    dns = cluster.one(kube::services, "default", "dns");
+    EXPECT_TRUE(kube::condition_is(dns, "LoadBalancerPortsError", "False"));
+    EXPECT_FALSE(json::has(dns.array({"status", "loadBalancer", "ingress"})[0], {"ports"}));
+}
+
 TEST(LoadBalancer, what_cannot_be_given_is_an_event_that_names_the_annotation_or_the_pool) {
     TestCluster cluster;
     cluster.seed_world();

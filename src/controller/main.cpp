@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/strings.h"
 #include "controller/leader.h"
 #include "controller/reconcilers.h"
 #include "http/health.h"
@@ -66,6 +67,7 @@ void add_reconcilers(World& world) {
     add_replica_set_reconciler(world);
     add_stateful_set_reconciler(world);
     add_endpoint_slice_reconciler(world);
+    add_endpoints_reconciler(world);
     add_load_balancer_reconciler(world);
     add_ingress_reconciler(world);
     add_ingress_problem_reconciler(world);
@@ -77,7 +79,8 @@ Status run(const Options& options, std::stop_token stop) {
     const Fd lock = TRY(hold_alone(options.instance));
     const auto client = kube::connect(options.api);
     const auto brain = kube::Brain::create(*client);
-    World world(*brain, options.region);
+    const std::string boot(trim(TRY(read_file("/proc/sys/kernel/random/boot_id"))));
+    World world(*brain, options.region, boot);
     world.finalize_namespace = [&options](const kube::Object& ns) { return put_finalize(options.api, ns); };
     add_reconcilers(world);
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cloud/annotations.h"
+#include "controller/endpoints.h"
 #include "controller/custom_kinds.h"
 #include "controller/reconcilers.h"
 
@@ -22,11 +23,14 @@ constexpr Duration event_lifetime = std::chrono::hours(1);
 constexpr Duration content_look_again = std::chrono::milliseconds(500);
 
 // Those that make others come first, so nothing is made again behind our back.
-constexpr const kube::Resource* contents[] = {&kube::deployments,      &kube::replica_sets, &kube::stateful_sets,
-                                              &kube::ingresses,        &kube::services,     &kube::pods,
-                                              &kube::endpoint_slices,  &kube::config_maps,  &kube::secrets,
-                                              &kube::service_accounts, &kube::leases,       &kube::events,
-                                              &kube::controller_revisions, &kube::pod_enis};
+constexpr const kube::Resource* contents[] = {&kube::deployments,      &kube::replica_sets,
+                                              &kube::stateful_sets,    &kube::ingresses,
+                                              &kube::services,         &kube::pods,
+                                              &kube::endpoint_slices,  &endpoints_resource,
+                                              &kube::config_maps,      &kube::secrets,
+                                              &kube::service_accounts, &kube::leases,
+                                              &kube::events,           &kube::controller_revisions,
+                                              &kube::pod_enis};
 
 Status ensure_service_account(World& world, std::string_view ns) {
     const ObjectKey key{std::string(ns), "default"};
@@ -72,10 +76,16 @@ void judge_annotations(World& world, const Object& ns) {
     });
 }
 
-// Deletes what one kind has in the namespace; the number that is still there.
-Result<size_t> clear(World& world, const kube::Resource& resource, const std::string& ns) {
+// What stands in the way of a namespace's end.
+struct Remains {
+    std::vector<std::string> contents;         // "pods. has 2 resource instances"
+    std::map<std::string, size_t> finalizers;  // how many wait for each
+};
+
+// Deletes what one kind has in the namespace, and notes what is still there.
+Status clear(World& world, const kube::Resource& resource, const std::string& ns, Remains& remains) {
     const auto list = world.client().list(resource, {.ns = ns, .label_selector = {}, .field_selector = {}});
-    if (!list) return list.error().code == Code::not_found ? Result<size_t>(0) : fail(list.error());  // kind not served
+    if (!list) return list.error().code == Code::not_found ? Status() : fail(list.error());  // kind not served
     for (const Object& object : list->items) {
         if (object.deleting()) continue;
         const Status removed = world.client().remove(
@@ -83,32 +93,62 @@ Result<size_t> clear(World& world, const kube::Resource& resource, const std::st
         if (!removed && removed.error().code != Code::not_found && removed.error().code != Code::conflict)
             return fail(removed.error());
     }
-    if (list->items.empty()) return 0;
-    return TRY(world.client().list(resource, {.ns = ns, .label_selector = {}, .field_selector = {}})).items.size();
+    if (list->items.empty()) return {};
+    const auto left = TRY(world.client().list(resource, {.ns = ns, .label_selector = {}, .field_selector = {}})).items;
+    if (left.empty()) return {};
+    remains.contents.push_back(
+        fmt::format("{}.{} has {} resource instances", resource.plural, resource.group, left.size()));
+    for (const Object& object : left)
+        for (const std::string& finalizer : json::find_strings(object.body(), {"metadata", "finalizers"}))
+            remains.finalizers[finalizer]++;
+    return {};
+}
+
+// The five conditions of a namespace that ends (API-97), with Kubernetes' words.
+void set_conditions(Object& ns, const Status& discovered, const Status& deleted, const Remains& remains,
+                    const Clock& clock) {
+    const auto say = [&](std::string_view type, bool status, std::string_view reason, const std::string& message) {
+        kube::set_condition(ns, type, status, reason, message, clock);
+    };
+    say("NamespaceDeletionDiscoveryFailure", !discovered, discovered ? "ResourcesDiscovered" : "DiscoveryFailed",
+        discovered ? "All resources successfully discovered" : discovered.error().message);
+    say("NamespaceDeletionGroupVersionParsingFailure", false, "ParsedGroupVersions",
+        "All legacy kube types successfully parsed");
+    say("NamespaceDeletionContentFailure", !deleted, deleted ? "ContentDeleted" : "ContentDeletionFailed",
+        deleted ? "All content successfully deleted, may be waiting on finalization" : deleted.error().message);
+    const bool content = !remains.contents.empty(), finalizers = !remains.finalizers.empty();
+    say("NamespaceContentRemaining", content, content ? "SomeResourcesRemain" : "ContentRemoved",
+        content ? "Some resources are remaining: " + name_list(remains.contents) : "All content successfully removed");
+    std::vector<std::string> waiting;
+    for (const auto& [name, count] : remains.finalizers)
+        waiting.push_back(fmt::format("{} in {} resource instances", name, count));
+    say("NamespaceFinalizersRemaining", finalizers, finalizers ? "SomeFinalizersRemain" : "ContentHasNoFinalizers",
+        finalizers ? "Some content in the namespace has finalizers remaining: " + name_list(waiting)
+                   : "All content-preserving finalizers finished");
 }
 
 Outcome end(World& world, const Object& ns) {
     const auto custom = custom_kinds(world.client());
-    if (!custom) return settle(fail(custom.error()));
     std::vector<kube::Resource> kinds;
     for (const kube::Resource* const kind : contents) kinds.push_back(*kind);
-    for (const kube::Resource& kind : (*custom)->resources()) {
-        if (kind.namespaced) kinds.push_back(kind);
-    }
-    std::vector<std::string> remaining;
-    for (const kube::Resource& kind : kinds) {
-        const auto left = clear(world, kind, std::string(ns.name()));
-        if (!left) return settle(fail(left.error()));
-        if (*left > 0) remaining.push_back(fmt::format("{} has {} resource instances", kind.plural, *left));
-    }
+    if (custom)
+        for (const kube::Resource& kind : (*custom)->resources())
+            if (kind.namespaced) kinds.push_back(kind);
+    Remains remains;
+    Status deleted;
+    for (const kube::Resource& kind : kinds)
+        if (const Status cleared = clear(world, kind, std::string(ns.name()), remains); !cleared && deleted)
+            deleted = cleared;
+    const Status discovered = custom ? Status() : fail(custom.error());
     const ObjectPtr current = world.namespaces.get(ns.name());
     if (!current || current->uid() != ns.uid()) return Outcome::done();
-    if (remaining.empty()) return settle(world.finalize_namespace(*current));
+    if (discovered && deleted && remains.contents.empty()) return settle(world.finalize_namespace(*current));
     Object next = *current;
     next.set({"status", "phase"}, "Terminating");
-    kube::set_condition(next, "NamespaceContentRemaining", true, "SomeResourcesRemain",
-                        "Some resources are remaining: " + name_list(remaining), world.clock);
+    set_conditions(next, discovered, deleted, remains, world.clock);
     const Status told = world.namespaces.put_status(*current, next);
+    if (!discovered) return settle(discovered);
+    if (!deleted) return settle(deleted);
     return told ? Outcome::again(content_look_again) : settle(told);
 }
 
@@ -125,18 +165,29 @@ Outcome reconcile(World& world, const ObjectKey& key) {
     return settle(account ? ensure_root_ca(world, key.name) : account);
 }
 
-// Events tell of now; the store is no archive.
-void forget_old_events(World& world) {
+struct Sight {
+    std::string version;
+    MonotonicTime since{};
+};
+using Sights = std::map<std::string, Sight>;  // by uid
+
+// Events tell of now; the store is no archive. Their age is since we first saw them so: the times they carry are of wall
+// clocks, and one that is set forward is no reason to delete anything.
+void forget_old_events(World& world, Sights& sights) {
     const auto list = world.client().list(kube::events);
     if (!list) return;
+    Sights seen;
     for (const Object& event : list->items) {
-        WallTime last;
-        const std::string_view time = event.string(
-            {"lastTimestamp"}, event.string({"eventTime"}, event.string({"metadata", "creationTimestamp"})));
-        if (!parse_rfc3339(std::string(time), last) || world.clock.wall() - last < event_lifetime) continue;
+        const std::string uid(event.uid());
+        const auto known = sights.find(uid);
+        const bool is_same = known != sights.end() && known->second.version == event.resource_version();
+        const Sight sight = is_same ? known->second : Sight{std::string(event.resource_version()), world.clock.now()};
+        seen.emplace(uid, sight);
+        if (world.clock.now() - sight.since < event_lifetime) continue;
         (void)world.client().remove(kube::events, event.key(),
-                                    {.uid = std::string(event.uid()), .propagation_policy = {}, .grace_period_s = -1});
+                                    {.uid = uid, .propagation_policy = {}, .grace_period_s = -1});
     }
+    sights = std::move(seen);
 }
 
 void ensure_system_namespaces(World& world) {
@@ -154,7 +205,8 @@ void add_namespace_reconciler(World& world) {
     auto& queue =
         world.brain.add_reconciler("namespace", [&world](const ObjectKey& key) { return reconcile(world, key); });
     world.brain.every(std::chrono::minutes(1), [&world] { ensure_system_namespaces(world); });
-    world.brain.every(std::chrono::minutes(5), [&world] { forget_old_events(world); });
+    world.brain.every(std::chrono::minutes(5),
+                      [&world, sights = Sights()]() mutable { forget_old_events(world, sights); });
     world.namespaces.on_change([&queue](const ObjectPtr&, const ObjectPtr& after) {
         if (after) queue.add(after->key());
     });

@@ -42,9 +42,48 @@ std::string place_of(const Object& node, std::string_view key) {
     return std::string(value.empty() && key == hostname_label ? node.name() : value);
 }
 
+struct HostPort {
+    int64_t port;
+    std::string protocol, address;  // "" = all of the node's
+
+    bool clashes_with(const HostPort& other) const {
+        return port == other.port && protocol == other.protocol &&
+               (address.empty() || other.address.empty() || address == other.address);
+    }
+};
+
+std::vector<HostPort> host_ports_of(const Object& pod) {
+    std::vector<HostPort> wanted;
+    for (const json::Value& container : pod.array({"spec", "containers"})) {
+        const json::Array* const ports = json::find_array(container, {"ports"});
+        for (size_t i = 0; ports != nullptr && i < ports->size(); ++i) {
+            const int64_t port = json::find_int((*ports)[i], {"hostPort"});
+            std::string address(json::find_string((*ports)[i], {"hostIP"}));
+            if (address == "0.0.0.0" || address == "::") address.clear();
+            if (port != 0)
+                wanted.push_back(
+                    {port, std::string(json::find_string((*ports)[i], {"protocol"}, "TCP")), std::move(address)});
+        }
+    }
+    return wanted;
+}
+
+bool any_clash(const std::vector<HostPort>& wanted, const std::vector<HostPort>& had) {
+    return std::any_of(wanted.begin(), wanted.end(), [&](const HostPort& one) {
+        return std::any_of(had.begin(), had.end(), [&](const HostPort& other) { return one.clashes_with(other); });
+    });
+}
+
 }  // namespace
 
 NodeFit::NodeFit(const World& world, const Object& pod) : pod_(pod) {
+    if (const auto wanted = host_ports_of(pod); !wanted.empty()) {
+        world.pods.for_each([&](const ObjectPtr& other) {
+            const std::string_view where = other->string({"spec", "nodeName"});
+            if (where.empty() || is_terminal(*other) || other->uid() == pod.uid()) return;
+            if (any_clash(wanted, host_ports_of(*other))) without_port_.emplace(where);
+        });
+    }
     for (const json::Value& term :
          pod.array({"spec", "affinity", "podAntiAffinity", "requiredDuringSchedulingIgnoredDuringExecution"})) {
         const json::Value* const selector = json::find(term, {"labelSelector"});
@@ -72,6 +111,7 @@ std::string NodeFit::why_not(const Object& node) const {
             return "not matching spec.nodeSelector";
     }
     if (is_tainted_for(node, pod_)) return "tainted";
+    if (without_port_.contains(node.name())) return "without free ports for the pod's hostPorts";
     for (const auto& [key, place] : avoided_)
         if (place_of(node, key) == place) return "with a pod that spec.affinity.podAntiAffinity avoids";
     return "";

@@ -65,15 +65,18 @@ private:
 
     void update() {
         if (settings_.on_delete) return;
-        for (int64_t ordinal = settings_.end() - 1; ordinal >= settings_.start + settings_.partition; --ordinal) {
+        const int64_t first = settings_.start + settings_.partition;
+        int64_t room = settings_.unavailable_max;
+        for (const auto& [ordinal, pod] : by_ordinal_) {
+            const bool is_ours = ordinal >= first && ordinal < settings_.end();
+            if (is_ours && (pod.is_deleting || (pod.is_updated && !pod.is_available))) --room;
+        }
+        for (int64_t ordinal = settings_.end() - 1; ordinal >= first && room > 0; --ordinal) {
             const auto found = by_ordinal_.find(ordinal);
             if (found == by_ordinal_.end()) return;
-            const OrdinalPod& pod = found->second;
-            if (!pod.is_updated && !pod.is_deleting) {
-                step_.ends.push_back(ordinal);
-                return;
-            }
-            if (!pod.is_available || pod.is_deleting) return;
+            if (found->second.is_updated || found->second.is_deleting) continue;
+            step_.ends.push_back(ordinal);
+            --room;
         }
     }
 
@@ -84,6 +87,16 @@ private:
 
 }  // namespace
 
+// A number, or a share of the replicas, rounded down; at least one.
+static int64_t unavailable_max(const json::Value* wish, int64_t replicas) {
+    if (wish == nullptr) return 1;
+    if (wish->is_int64()) return std::max<int64_t>(1, wish->get_int64());
+    if (!wish->is_string() || !json::view(wish->get_string()).ends_with('%')) return 1;
+    std::string_view share = json::view(wish->get_string());
+    share.remove_suffix(1);
+    return std::max<int64_t>(1, replicas * int64_t(std::min<uint64_t>(100, parse_unsigned(share).value_or(0))) / 100);
+}
+
 OrdinalSettings ordinal_settings(const json::Value& set) {
     OrdinalSettings settings;
     settings.replicas = std::max<int64_t>(0, json::find_int(set, {"spec", "replicas"}, 1));
@@ -92,6 +105,8 @@ OrdinalSettings ordinal_settings(const json::Value& set) {
     settings.on_delete = json::find_string(set, {"spec", "updateStrategy", "type"}) == "OnDelete";
     settings.partition =
         std::max<int64_t>(0, json::find_int(set, {"spec", "updateStrategy", "rollingUpdate", "partition"}));
+    settings.unavailable_max = unavailable_max(
+        json::find(set, {"spec", "updateStrategy", "rollingUpdate", "maxUnavailable"}), settings.replicas);
     return settings;
 }
 

@@ -4,7 +4,7 @@
 //   1  a pod that ran to its end goes, to be made again
 //   2  missing ordinals are made from the lowest up; ordered: none past one that is not available
 //   3  surplus goes from the highest ordinal down
-//   4  pods of old templates go from the highest down to `partition`, one at a time, each new one awaited
+//   4  pods of old templates go from the highest down to `partition`, as many at a time as may be unavailable
 //
 // Threads: values only. Source: spec/kubernetes.md §11; the StatefulSet's documented guarantees.
 #pragma once
@@ -24,6 +24,7 @@ struct OrdinalSettings {
     bool parallel = false;   // podManagementPolicy Parallel
     bool on_delete = false;  // updateStrategy OnDelete: only the user replaces
     int64_t partition = 0;   // ordinals below keep the current template
+    int64_t unavailable_max = 1;  // while templates change
 
     int64_t end() const { return start + replicas; }
 };

@@ -1,5 +1,6 @@
 #include "controller/ordinals.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace weft::controller {
@@ -52,6 +53,25 @@ TEST(Ordinals, are_updated_from_the_highest_down_to_the_partition) {
     settings.on_delete = true;
     EXPECT_EQ(next_step(settings, {old(0), old(1), old(2)}).ends, Ends{});
     EXPECT_EQ(next_step(settings, {old(0), old(2)}).makes, (Makes{{1, true}}));
+}
+
+TEST(Ordinals, as_many_are_updated_at_a_time_as_may_be_unavailable) {
+    OrdinalSettings settings = of(4);
+    settings.unavailable_max = 2;
+    EXPECT_EQ(next_step(settings, {old(0), old(1), old(2), old(3)}).ends, (Ends{3, 2}));
+    settings.parallel = true;
+    EXPECT_EQ(next_step(settings, {old(0), old(1), starting(2), ending(3)}).ends, Ends{});
+    EXPECT_EQ(next_step(settings, {old(0), old(1), starting(2), good(3)}).ends, Ends{1});
+    settings.partition = 1;
+    EXPECT_EQ(next_step(settings, {old(0), old(1), good(2), good(3)}).ends, Ends{1});
+    const auto wished = [](std::string_view wish) {
+        return ordinal_settings(MUST(json::parse(fmt::format(
+            R"({{"spec":{{"replicas":10,"updateStrategy":{{"rollingUpdate":{{"maxUnavailable":{}}}}}}}}})", wish)))).unavailable_max;
+    };
+    EXPECT_EQ(wished("3"), 3);
+    EXPECT_EQ(wished("\"25%\""), 2);
+    EXPECT_EQ(wished("\"5%\""), 1) << "never none";
+    EXPECT_EQ(ordinal_settings(json::Object{}).unavailable_max, 1);
 }
 
 TEST(Ordinals, that_ran_to_their_end_are_made_again) {

@@ -1,13 +1,14 @@
 // PodENI: the record of a pod's address, for pods of a PodNetworking and for fixed addresses.
 //
 //   Elastic   made when the address is known, deleted with its pod
-//   Fixed     made by the scheduler before its pod is bound (Binding) → Bind while a block lists the pod → Unbind,
-//   since
-//             podLastSeen, when no pod of the name lives → deleted after releaseAfter, or never
+//   Fixed     made by the scheduler before its pod is bound (Binding) → Bind while a block lists the pod → Unbind, since
+//             podLastSeen, when that pod is gone, be the next there or not → deleted after releaseAfter, or never
 //
-// A Fixed record is what keeps the address (reservations.h). Source: spec/acs.md §3.4, §3.5.
+// A Fixed record is what keeps the address (reservations.h). For how long it is kept status.kept counts (cloud/lapse.h), not
+// the wall clock. Source: spec/acs.md §3.4, §3.5.
 #include "base/log.h"
 #include "cloud/annotations.h"
+#include "cloud/lapse.h"
 #include "controller/reconcilers.h"
 #include "controller/reservations.h"
 
@@ -33,10 +34,23 @@ Status set_phase(World& world, const Object& eni, std::string_view phase, const 
     if (pod != nullptr) {
         next.set({"status", "instanceID"}, pod->string({"spec", "nodeName"}));
         next.set({"status", "podUID"}, pod->uid());
+        json::erase(next.body(), {"status", "kept"});
     } else if (eni.string({"status", "phase"}) != phase) {
         next.set({"status", "podLastSeen"}, rfc3339(world.clock.wall()));
+        next.set({"status", "kept"}, json::Value(cloud::Lapse::begin(world.clock.now(), world.boot).text()));
     }
     return world.pod_enis.put_status(eni, next);
+}
+
+bool is_of_another(const Object& eni, const Object& pod) {
+    const std::string_view uid = eni.string({"status", "podUID"});
+    return !uid.empty() && uid != pod.uid();
+}
+
+// Between two pods of a name the address is nobody's for a moment, and everybody may see that.
+Outcome between_pods(World& world, const Object& eni) {
+    if (!kept_address(eni)) return settle(world.pod_enis.remove(eni));  // the next pod has an address of its own
+    return settle(set_phase(world, eni, "Unbind", nullptr));
 }
 
 Outcome with_pod(World& world, const Object& pod, const ObjectPtr& eni) {
@@ -65,12 +79,20 @@ Outcome without_pod(World& world, const Object& eni) {
         return kept->type.is_forever ? Outcome::done() : Outcome::again(kept->type.release_after);
     }
     if (kept->type.is_forever) return Outcome::done();
-    WallTime seen;
-    if (!parse_rfc3339(std::string(eni.string({"status", "podLastSeen"})), seen)) seen = world.clock.wall();
-    const Duration kept_for = world.clock.wall() - seen;
-    if (kept_for < kept->type.release_after) return Outcome::again(kept->type.release_after - kept_for);
-    log::info("fixed address freed", {{"pod", eni.key().text()}, {"address", kept->address.text()}});
-    return settle(world.pod_enis.remove(eni));
+    const MonotonicTime now = world.clock.now();
+    const auto noted = cloud::Lapse::parse(eni.string({"status", "kept"}));
+    const cloud::Lapse lapse = noted ? *noted : cloud::Lapse::begin(now, world.boot);
+    const Duration left = kept->type.release_after - lapse.at(now, world.boot);
+    if (left <= Duration::zero()) {
+        log::info("fixed address freed", {{"pod", eni.key().text()}, {"address", kept->address.text()}});
+        return settle(world.pod_enis.remove(eni));
+    }
+    if (!noted || noted->wants_renewal(now, world.boot)) {
+        Object next = eni;
+        next.set({"status", "kept"}, json::Value(lapse.renewed(now, world.boot).text()));
+        if (const Status written = world.pod_enis.put_status(eni, next); !written) return settle(written);
+    }
+    return Outcome::again(std::min(left, cloud::Lapse::renewal_period));
 }
 
 Outcome reconcile(World& world, const ObjectKey& key) {
@@ -78,6 +100,8 @@ Outcome reconcile(World& world, const ObjectKey& key) {
     if (eni && eni->deleting()) return Outcome::done();
     const ObjectPtr pod = world.pods.get(key);
     const bool lives = pod && !is_terminal(*pod);
+    if (lives && eni && is_of_another(*eni, *pod) && eni->string({"status", "phase"}) != "Unbind")
+        return between_pods(world, *eni);
     if (lives && !pod->string({"spec", "nodeName"}).empty()) return with_pod(world, *pod, eni);
     // A pod that waits to be bound will ask for it again: its time does not run.
     if (lives || !eni) return Outcome::done();

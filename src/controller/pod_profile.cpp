@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cloud/annotations.h"
+#include "cloud/pod_networks.h"
 
 namespace weft::controller {
 namespace {
@@ -28,13 +29,6 @@ std::string joined(const std::vector<std::string>& list) {
     return text;
 }
 
-// A stateful owner gives the next pod the same name; no owner means that a person did.
-bool has_fixed_name(const Object& pod) {
-    for (const kube::OwnerReference& owner : pod.owners())
-        if (owner.controller) return owner.kind.ends_with("StatefulSet");
-    return true;
-}
-
 // Of two parts both must match; without any it matches nothing by itself.
 bool selects(const json::Value& selector, std::string_view object_part, std::string_view namespace_part,
              const Object& pod, const kube::Labels& namespace_labels) {
@@ -44,15 +38,37 @@ bool selects(const json::Value& selector, std::string_view object_part, std::str
     return by_namespace == nullptr || kube::selector_matches(by_namespace, namespace_labels);
 }
 
-bool is_of_vpc(const NetworkingState& state, const World& world, std::string_view ns) {
-    const auto vpc = world.vpc_of(ns);
-    return vpc && std::all_of(state.vswitches.begin(), state.vswitches.end(),
-                              [&](const cloud::VSwitch& vswitch) { return vswitch.vpc == vpc->name; });
+void add_network(const cloud::PodNetworking& network, const Object& pod, Additions& additions) {
+    add_annotation(additions, pod, cloud::pod_eni_annotation, "true");
+    if (!network.vswitches.empty())
+        add_annotation(additions, pod, cloud::vswitch_ids_annotation, joined(network.vswitches));
+    if (!network.security_groups.empty())
+        add_annotation(additions, pod, cloud::security_group_ids_annotation, joined(network.security_groups));
 }
 
-Status add_pod_networking(World& world, const Object& pod, const kube::Labels& namespace_labels, Additions& additions,
-                          std::vector<std::string>& applied) {
-    if (pod.boolean({"spec", "hostNetwork"}) || pod.labels().contains(std::string(cloud::ignored_label))) return {};
+// The one that the pod asks for itself; false: it cannot be used now, and its scheduler says why.
+Result<bool> add_own_network(World& world, const Object& pod, const cloud::OwnNetwork& own, Additions& additions,
+                             std::vector<std::string>& applied) {
+    if (own.spelled_out) {
+        add_network(*own.spelled_out, pod, additions);
+        applied.emplace_back("pod-networks");
+        return true;
+    }
+    const auto object = world.client().get(kube::pod_networkings, {"", own.named});
+    if (!object && object.error().code != Code::not_found) return fail(object.error());
+    if (!object || !why_not(world, pod, *object).empty()) return false;
+    add_network(MUST(cloud::parse_pod_networking(object->body())), pod, additions);
+    applied.push_back("podnetworking/" + own.named);
+    return true;
+}
+
+// The first that selects the pod, unless it asks for one itself; false as above.
+Result<bool> add_pod_networking(World& world, const Object& pod, const kube::Labels& namespace_labels,
+                                Additions& additions, std::vector<std::string>& applied) {
+    if (cloud::is_left_alone(pod.body())) return true;
+    const auto own = cloud::own_network(pod.body());
+    if (!own) return false;
+    if (own->is_there()) return add_own_network(world, pod, *own, additions, applied);
     const auto list = TRY(world.client().list(kube::pod_networkings));
     for (const Object& object : list.items) {
         const json::Value* const selector = object.find({"spec", "selector"});
@@ -60,20 +76,14 @@ Status add_pod_networking(World& world, const Object& pod, const kube::Labels& n
                                (json::has(*selector, {"podSelector"}) || json::has(*selector, {"namespaceSelector"}));
         if (object.deleting() || !has_parts) continue;
         if (!selects(*selector, "podSelector", "namespaceSelector", pod, namespace_labels)) continue;
-        const NetworkingState state = judge_pod_networking(world, object);
-        if (!state.problem.empty() || !is_of_vpc(state, world, pod.ns())) continue;
+        if (!why_not(world, pod, object).empty()) continue;
         const cloud::PodNetworking networking = MUST(cloud::parse_pod_networking(object.body()));
-        if (networking.allocation.is_fixed && !has_fixed_name(pod)) continue;
         add_annotation(additions, pod, cloud::pod_networking_annotation, networking.name);
-        add_annotation(additions, pod, cloud::pod_eni_annotation, "true");
-        if (!networking.vswitches.empty())
-            add_annotation(additions, pod, cloud::vswitch_ids_annotation, joined(networking.vswitches));
-        if (!networking.security_groups.empty())
-            add_annotation(additions, pod, cloud::security_group_ids_annotation, joined(networking.security_groups));
+        add_network(networking, pod, additions);
         applied.push_back("podnetworking/" + networking.name);
         break;
     }
-    return {};
+    return true;
 }
 
 void add_effect(const json::Value& selector, const Object& pod, Additions& additions) {
@@ -135,13 +145,36 @@ NetworkingState judge_pod_networking(World& world, const Object& object) {
     return state;
 }
 
+// A stateful owner gives the next pod the same name; no owner means that a person did.
+bool has_lasting_name(const Object& pod) {
+    for (const kube::OwnerReference& owner : pod.owners())
+        if (owner.controller) return owner.kind.ends_with("StatefulSet");
+    return true;
+}
+
+std::string why_not(World& world, const Object& pod, const Object& pod_networking) {
+    if (pod_networking.deleting()) return "it is being deleted";
+    const NetworkingState state = judge_pod_networking(world, pod_networking);
+    if (!state.problem.empty()) return state.problem;
+    const auto vpc = world.vpc_of(pod.ns());
+    if (!vpc) return std::string(vpc.error().message);
+    for (const cloud::VSwitch& vswitch : state.vswitches) {
+        if (vswitch.vpc != vpc->name)
+            return fmt::format("vSwitch {} belongs to VPC {}, the pod to VPC {}", vswitch.name, vswitch.vpc, vpc->name);
+    }
+    const auto networking = cloud::parse_pod_networking(pod_networking.body());
+    if (networking && networking->allocation.is_fixed && !has_lasting_name(pod))
+        return "it keeps addresses for names, and this pod's name does not last";
+    return "";
+}
+
 Result<Additions> additions_for(World& world, const Object& pod) {
     Additions additions;
     if (!pod.annotation(cloud::profiled_annotation).empty()) return additions;
     const Object ns = TRY(world.client().get(kube::namespaces, {"", std::string(pod.ns())}));
     const kube::Labels namespace_labels = ns.labels();
     std::vector<std::string> applied;
-    TRY(add_pod_networking(world, pod, namespace_labels, additions, applied));
+    if (!TRY(add_pod_networking(world, pod, namespace_labels, additions, applied))) return Additions{};
     TRY(add_profile(world, pod, namespace_labels, additions, applied));
     additions.annotations[cloud::profiled_annotation] = applied.empty() ? std::string(nothing_added) : joined(applied);
     return additions;

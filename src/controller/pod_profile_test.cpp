@@ -162,5 +162,31 @@ TEST(PodProfile, the_selection_policy_orders_the_vswitches) {
     }
 }
 
+TEST(PodProfile, the_random_policy_uses_every_vswitch_and_a_full_one_is_passed_over_under_each_policy) {
+    for (const std::string_view policy : {"ordered", "random", "most"}) {
+        TestCluster cluster;
+        cluster.seed_world();
+        cluster.api.seed(
+            "{apiVersion: weft.dev/v1, kind: VSwitch, metadata: {name: vsw-tiny}, spec: {vpc: vpc-demo, zone: zone-a, "
+            "cidrBlock: 10.0.9.0/29}}");
+        cluster.api.seed(fmt::format(
+            "{{apiVersion: network.alibabacloud.com/v1beta1, kind: PodNetworking, metadata: {{name: p}}, spec: "
+            "{{selector: "
+            "{{podSelector: {{matchLabels: {{a: b}}}}}}, vSwitchOptions: [vsw-tiny, vsw-zone-a], vSwitchSelectOptions: "
+            "{{vSwitchSelectionPolicy: {}}}}}}}",
+            policy));
+        cluster.settle();
+        for (int i = 0; i < 24; ++i) cluster.api.seed(pod_yaml(fmt::format("p-{}", i), "a: b"));
+        cluster.live();
+        int tiny = 0, running = 0;
+        for (const Object& pod : cluster.all(kube::pods)) {
+            tiny += pod.annotation("weft.dev/vswitch") == "vsw-tiny";
+            running += !pod.string({"status", "podIP"}).empty();
+        }
+        EXPECT_EQ(running, 24) << policy;
+        EXPECT_EQ(tiny, policy == "most" ? 0 : 4) << policy;
+    }
+}
+
 }  // namespace
 }  // namespace weft::controller

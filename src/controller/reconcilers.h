@@ -26,10 +26,12 @@ void add_replica_set_reconciler(World& world);  // replica_set.cpp
 void add_stateful_set_reconciler(World& world);  // stateful_set.cpp
 // Services.
 void add_endpoint_slice_reconciler(World& world);    // endpoint_slice.cpp
+void add_endpoints_reconciler(World& world);         // endpoints.cpp: the old form of slices, read and written
 void add_load_balancer_reconciler(World& world);     // load_balancer.cpp
 void add_ingress_reconciler(World& world);           // ingress.cpp: status
 void add_ingress_problem_reconciler(World& world);   // ingress_problems.cpp: what is wrong, as Events
 void add_reserved_service_reconciler(World& world);  // reserved_service.cpp: kubernetes and kube-dns
+bool is_reserved_service(const kube::ObjectKey& key);
 // Housekeeping.
 void add_namespace_reconciler(World& world);  // namespace.cpp: first contents and last
 void add_garbage_collector(World& world);     // garbage.cpp: dependents of what is gone

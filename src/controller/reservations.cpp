@@ -7,6 +7,8 @@
 #include "base/strings.h"
 #include "cloud/address_space.h"
 #include "cloud/annotations.h"
+#include "cloud/pod_networks.h"
+#include "controller/pod_profile.h"
 
 namespace weft::controller {
 namespace {
@@ -28,6 +30,32 @@ std::string annotation_field(std::string_view name) {
 Result<Object> find_pod_networking(World& world, std::string_view name) {
     if (const ObjectPtr cached = world.pod_networkings.get(name)) return *cached;
     return world.client().get(kube::pod_networkings, {"", std::string(name)});
+}
+
+// What the pod, or the PodNetworking that selected it, says of its address.
+std::expected<std::optional<cloud::PodNetworking>, cloud::Refusal> network_of(World& world, const Object& pod) {
+    const auto own = cloud::own_network(pod.body());
+    if (!own) return refuse("InvalidPodNetworks", own.error().message);
+    if (own->spelled_out) {
+        if (own->spelled_out->allocation.is_fixed && !has_lasting_name(pod))
+            return refuse("InvalidPodNetworks", fmt::format("{}: type Fixed, and this pod's name does not last",
+                                                            annotation_field(cloud::pod_networks_annotation)));
+        return own->spelled_out;
+    }
+    if (own->named.empty()) return std::nullopt;
+    const auto object = find_pod_networking(world, own->named);
+    if (!object) return refuse("PodNetworkingNotFound", fmt::format("PodNetworking {} does not exist", own->named));
+    const auto networking = cloud::parse_pod_networking(object->body());
+    if (!networking)
+        return refuse("PodNetworkingNotFound",
+                      fmt::format("PodNetworking {}: {}", own->named, networking.error().message));
+    // Once its note says so it is decided, whatever becomes of the PodNetworking.
+    if (pod.annotation(cloud::profiled_annotation).empty()) {
+        const std::string problem = why_not(world, pod, *object);
+        return refuse("PodNetworkingNotReady", fmt::format("PodNetworking {}: {}", own->named,
+                                                           problem.empty() ? "looked at again soon" : problem));
+    }
+    return *networking;
 }
 
 }  // namespace
@@ -70,15 +98,11 @@ std::vector<cloud::Reservation> reservations_of(const World& world, const cloud:
 
 std::expected<AddressWish, cloud::Refusal> address_wish(World& world, const Object& pod) {
     AddressWish wish;
-    if (const std::string_view name = pod.annotation(cloud::pod_networking_annotation); !name.empty()) {
-        const auto object = find_pod_networking(world, name);
-        if (!object) return refuse("PodNetworkingNotFound", fmt::format("PodNetworking {} does not exist", name));
-        const auto networking = cloud::parse_pod_networking(object->body());
-        if (!networking)
-            return refuse("PodNetworkingNotFound",
-                          fmt::format("PodNetworking {}: {}", name, networking.error().message));
-        wish.policy = networking->policy;
-        if (networking->allocation.is_fixed) wish.fixed = networking->allocation;
+    const auto network = network_of(world, pod);
+    if (!network) return std::unexpected(network.error());
+    if (*network) {
+        wish.policy = (*network)->policy;
+        if ((*network)->allocation.is_fixed) wish.fixed = (*network)->allocation;
     }
     const auto by_annotation = cloud::fixed_by_annotation(pod.body());
     if (!by_annotation) return refuse("AddressNotAvailable", by_annotation.error().message);

@@ -106,6 +106,8 @@ Outcome reconcile(World& world, const ObjectKey& key) {
 
 }  // namespace
 
+bool is_reserved_service(const ObjectKey& key) { return key == kubernetes_key || key == dns_key; }
+
 void add_reserved_service_reconciler(World& world) {
     auto& queue = world.brain.add_reconciler("reserved_service",
                                              [&world](const ObjectKey& key) { return reconcile(world, key); });
@@ -123,7 +125,7 @@ void add_reserved_service_reconciler(World& world) {
     });
     const auto of_ours = [&queue](const ObjectPtr& before, const ObjectPtr& after) {
         const ObjectKey key = (after ? after : before)->key();
-        if (key == kubernetes_key || key == dns_key) queue.add(key);
+        if (is_reserved_service(key)) queue.add(key);
     };
     world.services.on_change(of_ours);
     world.endpoint_slices.on_change(of_ours);

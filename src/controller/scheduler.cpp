@@ -64,8 +64,8 @@ struct Search {
 Search search(const World& world, const NodeFit& fit, const cloud::VSwitch& vswitch,
               const std::map<std::string, unsigned>& load, Tally& tally, std::optional<net::Address> reserved_address) {
     const auto blocks = world.blocks_of(vswitch);
-    const auto needs = world.needs_of(vswitch);
-    const auto reserved = reservations_of(world, vswitch);
+    std::optional<cloud::Capacity> capacity;
+    if (!reserved_address) capacity.emplace(vswitch, blocks, world.needs_of(vswitch), reservations_of(world, vswitch));
     std::string home;
     for (const cloud::Block& block : blocks)
         if (reserved_address && block.cidr == net::Prefix::host(*reserved_address)) home = block.node;
@@ -78,7 +78,7 @@ Search search(const World& world, const NodeFit& fit, const cloud::VSwitch& vswi
         if (!why.empty()) return tally.count(why);
         if (node->name() == home) fewest = 0, found.node = home;
         if (!home.empty() && found.node == home) return;
-        if (!reserved_address && cloud::capacity_on_node(vswitch, blocks, needs, node->name(), reserved) == 0) {
+        if (capacity && capacity->on(node->name()) == 0) {
             found.exhausted = true;
             return tally.count("without a free address of vSwitch " + vswitch.name);
         }

@@ -144,6 +144,21 @@ TEST(Slices, a_service_without_endpoints_has_one_empty_slice_with_its_labels_and
     EXPECT_TRUE(again.creates.empty() && again.updates.empty() && again.deletes.empty());
 }
 
+// EPS-7
+TEST(Slices, of_a_headless_service_carry_its_label_and_the_services_own_name) {
+    Object s = service();
+    s.set({"spec", "clusterIP"}, "None");
+    const SlicePlan plan = plan_slices(s, {}, {}, "t0");
+    ASSERT_EQ(plan.creates.size(), 1u);
+    const Object& slice = plan.creates[0];
+    EXPECT_TRUE(slice.labels().contains("service.kubernetes.io/headless"));
+    EXPECT_EQ(slice.string({"metadata", "generateName"}), "web-");
+    const auto owner = slice.owners().at(0);
+    EXPECT_EQ(owner.kind, "Service");
+    EXPECT_TRUE(json::find_bool(slice.array({"metadata", "ownerReferences"})[0], {"controller"}));
+    EXPECT_TRUE(json::find_bool(slice.array({"metadata", "ownerReferences"})[0], {"blockOwnerDeletion"}));
+}
+
 TEST(Slices, two_hundred_fifty_endpoints_take_three_slices_and_one_change_rewrites_one) {
     std::vector<ObjectPtr> pods;
     for (int i = 0; i < 250; ++i) pods.push_back(pod(fmt::format("p{:03}", i)));

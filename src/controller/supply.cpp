@@ -14,6 +14,10 @@ std::string roughly(Duration left) {
 
 }  // namespace
 
+bool wants_another_look(const kube::Object& vswitch) {
+    return !vswitch.deleting() && kube::condition_is(vswitch, condition_type, "False");
+}
+
 void put_supply(World& world, const kube::Object& vswitch, const cloud::Counts& counts, kube::Object& next) {
     cloud::UseHistory& history = world.address_use[std::string(vswitch.name())];
     history.note(world.clock.now(), counts.total - counts.available);

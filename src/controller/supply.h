@@ -10,4 +10,8 @@ namespace weft::controller {
 // Notes the use of now and puts the condition into `next`.
 void put_supply(World& world, const kube::Object& vswitch, const cloud::Counts& counts, kube::Object& next);
 
+// A pace that has ceased makes itself known by no change: one that is low is looked at again by time.
+inline constexpr Duration supply_look_again = std::chrono::minutes(1);
+bool wants_another_look(const kube::Object& vswitch);
+
 }  // namespace weft::controller

@@ -62,6 +62,16 @@ private:
     kube::Client& real_;
 };
 
+// Its wall clock can be set; what it counts goes on unmoved.
+class JumpingClock : public FakeClock {
+public:
+    WallTime wall() const override { return FakeClock::wall() + jumped_; }
+    void jump(Duration by) { jumped_ += by; }
+
+private:
+    Duration jumped_{};
+};
+
 class TestCluster {
 public:
     TestCluster() : api(clock) { restart(); }
@@ -71,7 +81,7 @@ public:
         brain.reset();
         client = std::make_unique<CrashingClient>(api);
         brain = kube::Brain::create(*client, clock);
-        world = std::make_unique<World>(*brain, "cn-local");
+        world = std::make_unique<World>(*brain, "cn-local", boot);
         world->finalize_namespace = [this](const kube::Object& ns) -> Status {
             kube::Object next = ns;
             next.set({"spec", "finalizers"}, json::Array{});
@@ -105,6 +115,15 @@ public:
     void seed_world();
     void play_nodes();
 
+    // As live nodes do; without it they are silent 40 s after their last.
+    void renew_leases() {
+        for (kube::Object& lease : all(kube::leases)) {
+            lease.set({"spec", "renewTime"}, json::Value(rfc3339_micro(WallTime(clock.now().time_since_epoch()))));
+            if (lease.ns() == "kube-node-lease") MUST(api.update(kube::leases, lease));
+        }
+        settle();
+    }
+
     std::vector<kube::Object> all(const kube::Resource& resource, std::string ns = {}) {
         return MUST(api.list(resource, {.ns = std::move(ns), .label_selector = {}, .field_selector = {}})).items;
     }
@@ -117,7 +136,8 @@ public:
     // "reason: message" of every Event about an object.
     std::vector<std::string> events_on(std::string_view name);
 
-    FakeClock clock;
+    JumpingClock clock;
+    std::string boot = "boot-1";  // another one at the next restart(): the machine was started anew
     kube::FakeClient api;
     std::unique_ptr<CrashingClient> client;
     std::unique_ptr<kube::Brain> brain;
@@ -165,9 +185,9 @@ inline void TestCluster::play_nodes() {
     for (const kube::Object& block : all(kube::address_blocks)) {
         json::Array kept;
         for (const json::Value& allocation : block.array({"status", "allocations"})) {
-            if (exists(kube::pods, std::string(json::find_string(allocation, {"namespace"})),
-                       std::string(json::find_string(allocation, {"name"}))))
-                kept.push_back(allocation);
+            const auto pod = api.get(kube::pods, {std::string(json::find_string(allocation, {"namespace"})),
+                                                  std::string(json::find_string(allocation, {"name"}))});
+            if (pod && pod->uid() == json::find_string(allocation, {"uid"})) kept.push_back(allocation);
         }
         kube::Object next = block;
         next.set({"status", "allocations"}, kept);

@@ -6,17 +6,19 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "cloud/lapse.h"
 
 namespace weft::controller {
 namespace {
 
+using cloud::Lapse;
 using kube::Object;
 using kube::ObjectKey;
 using kube::ObjectPtr;
 
 // Nodes may still hold frames, maps and namespaces that carry the number.
 constexpr Duration vni_rest = std::chrono::hours(7 * 24);
-// ConfigMap: number → when its VPC went, and the VPC's name.
+// ConfigMap: number → when its VPC went (for a person), the VPC's name, and for how long it has rested (cloud/lapse.h).
 const ObjectKey released_key{"kube-system", "weft-released-vnis"};
 
 Result<Object> released_vnis(World& world) {
@@ -27,23 +29,36 @@ Result<Object> released_vnis(World& world) {
 
 struct Resting {
     int64_t vni = 0;
-    std::string vpc;  // whose it was
+    std::string vpc;       // whose it was
+    std::string released;  // as it was written
+    std::optional<Lapse> rest;  // nothing: not yet counted
+
+    std::string text() const { return fmt::format("{} {} {}", released, vpc, rest->text()); }
 };
 
-std::vector<Resting> resting(const World& world, const Object& record) {
+bool has_rested(const World& world, const Resting& number) {
+    return number.rest && number.rest->at(world.clock.now(), world.boot) >= vni_rest;
+}
+
+std::vector<Resting> released(const Object& record) {
     std::vector<Resting> numbers;
     const json::Object* const data = json::find_object(record.body(), {"data"});
     if (data == nullptr) return numbers;
     for (const auto& [number, value] : *data) {
         const auto vni = parse_unsigned(std::string_view(number.data(), number.size()));
         if (!vni) continue;
-        const std::string text(value.is_string() ? json::view(value.get_string()) : "");
-        const size_t space = text.find(' ');
-        WallTime released;
-        const bool known = parse_rfc3339(text.substr(0, space), released);
-        if (known && world.clock.wall() - released >= vni_rest) continue;
-        numbers.push_back({int64_t(*vni), space == text.npos ? "" : text.substr(space + 1)});
+        const std::string_view text = value.is_string() ? json::view(value.get_string()) : "";
+        const auto words = split(text, ' ');  // time, VPC, and the three of the lapse
+        numbers.push_back({int64_t(*vni), std::string(words.size() > 1 ? words[1] : ""), std::string(words[0]),
+                           words.size() > 2 ? Lapse::parse(text.substr(size_t(words[2].data() - text.data())))
+                                            : std::nullopt});
     }
+    return numbers;
+}
+
+std::vector<Resting> resting(const World& world, const Object& record) {
+    std::vector<Resting> numbers = released(record);
+    std::erase_if(numbers, [&](const Resting& number) { return has_rested(world, number); });
     return numbers;
 }
 
@@ -52,7 +67,7 @@ std::vector<Resting> used_by_nodes(const World& world) {
     std::vector<Resting> used;
     world.address_blocks.for_each([&](const ObjectPtr& block) {
         if (const int64_t vni = block->integer({"status", "vni"}); vni > 0)
-            used.push_back({vni, std::string(block->string({"spec", "vpc"}))});
+            used.push_back({vni, std::string(block->string({"spec", "vpc"})), "", std::nullopt});
     });
     return used;
 }
@@ -119,12 +134,31 @@ Status record_release(World& world, int64_t vni, std::string_view vpc) {
     for (const Resting& rest : resting(world, record)) {
         if (rest.vni == vni) return {};  // rests already
     }
-    record.set({"data", number}, json::Value(fmt::format("{} {}", rfc3339(world.clock.wall()), vpc)));
+    const Resting entry{vni, std::string(vpc), rfc3339(world.clock.wall()), Lapse::begin(world.clock.now(), world.boot)};
+    record.set({"data", number}, json::Value(entry.text()));
     if (record.uid().empty()) {
         TRY(world.client().create(kube::config_maps, record));
     } else {
         TRY(world.client().update(kube::config_maps, record));
     }
+    return {};
+}
+
+Status note_rests(World& world) {
+    const Object record = TRY(released_vnis(world));
+    Object next = record;
+    for (Resting number : released(record)) {
+        const std::string key = std::to_string(number.vni);
+        if (has_rested(world, number)) {
+            json::erase(next.body(), {"data", key});
+        } else if (!number.rest || number.rest->wants_renewal(world.clock.now(), world.boot)) {
+            number.rest = number.rest ? number.rest->renewed(world.clock.now(), world.boot)
+                                      : Lapse::begin(world.clock.now(), world.boot);
+            next.set({"data", key}, json::Value(number.text()));
+        }
+    }
+    if (next == record) return {};
+    TRY(world.client().update(kube::config_maps, next));
     return {};
 }
 

@@ -5,8 +5,11 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "cloud/annotations.h"
+#include "cloud/lapse.h"
+#include "controller/fabric.h"
 #include "controller/pools.h"
 #include "controller/reconcilers.h"
 #include "controller/system_table.h"
@@ -65,6 +68,8 @@ Judgement judge(World& world, const Object& object) {
     }
     if (std::string conflict = vni_conflict(world, object); !conflict.empty())
         return {"VNIConflict", std::move(conflict)};
+    if (std::string conflict = fabric_conflict(world, *vpc); !conflict.empty())
+        return {"FabricConflict", std::move(conflict), vpc->vni != 0};
     return judge_blocks(world, *vpc);
 }
 
@@ -104,6 +109,12 @@ std::vector<std::string> users_of(const World& world, const Object& vpc) {
     world.pods.for_each([&](const ObjectPtr& pod) {
         const auto owner = world.vpc_of(pod->ns());
         if (owner && owner->name == vpc.name()) users.push_back("pod " + pod->key().text());
+    });
+    world.services.for_each([&](const ObjectPtr& service) {
+        const std::string_view address = service->string({"spec", "clusterIP"});
+        if (address.empty() || address == "None" || is_reserved_service(service->key())) return;
+        const auto owner = world.vpc_of(service->ns());
+        if (owner && owner->name == vpc.name()) users.push_back("Service " + service->key().text());
     });
     return users;
 }
@@ -179,7 +190,12 @@ Status refresh(World& world, const ObjectPtr& vpc) {
                         world.clock);
     if (accepted) {
         if (vpc->integer({"status", "vni"}) == 0) next.set({"status", "vni"}, TRY(choose_vni(world, *vpc)));
-        put_blocks(world, MUST(cloud::parse_vpc(vpc->body())), next);
+        const cloud::Vpc parsed = MUST(cloud::parse_vpc(vpc->body()));
+        put_blocks(world, parsed, next);
+        if (parsed.is_routed) {
+            const std::string gap = fabric_gap(world, parsed);
+            kube::set_condition(next, "Programmed", gap.empty(), gap.empty() ? "Routed" : "IPv6ByTunnel", gap, world.clock);
+        }
         TRY(give_ingress_address(world, *vpc, next));
         kube::set_condition(next, "Ready", true, "Ready", "", world.clock);
     } else {
@@ -201,6 +217,10 @@ Outcome reconcile(World& world, const ObjectKey& key) {
 
 void add_vpc_reconciler(World& world) {
     auto& queue = world.brain.add_reconciler("vpc", [&world](const ObjectKey& key) { return reconcile(world, key); });
+    world.brain.every(cloud::Lapse::renewal_period, [&world] {
+        if (const Status noted = note_rests(world); !noted)
+            log::warning("rest of VPC numbers not noted", {{"error", noted.error().message}});
+    });
     const auto all = [&world, &queue](const ObjectPtr&, const ObjectPtr&) {
         world.vpcs.for_each([&](const ObjectPtr& vpc) { queue.add(vpc->key()); });
     };
@@ -233,12 +253,19 @@ void add_vpc_reconciler(World& world) {
         const ObjectPtr vpc = world.vpcs.get(name);
         if (vpc && vpc->integer({"status", "vni"}) == 0) queue.add(vpc->key());
     });
+    world.nodes.on_change([&world, &queue](const ObjectPtr& before, const ObjectPtr& after) {
+        if (before && after && before->array({"status", "addresses"}) == after->array({"status", "addresses"})) return;
+        world.vpcs.for_each([&](const ObjectPtr& vpc) {
+            if (vpc->string({"spec", "encapsulation"}) == "None") queue.add(vpc->key());
+        });
+    });
     world.ingresses.on_change(all);
     world.ingress_classes.on_change(all);
     world.address_pools.on_change(all);
     world.namespaces.on_change(all);
     world.security_groups.on_change(deleting);
     world.pods.on_change(deleting);
+    world.services.on_change(deleting);
 }
 
 }  // namespace weft::controller

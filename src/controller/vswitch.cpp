@@ -165,7 +165,9 @@ Status refresh(World& world, const Object& vswitch) {
 Outcome reconcile(World& world, const ObjectKey& key) {
     const ObjectPtr vswitch = world.vswitches.get(key);
     if (!vswitch) return Outcome::done();
-    return settle(vswitch->deleting() ? retire(world, *vswitch) : refresh(world, *vswitch));
+    const Status written = vswitch->deleting() ? retire(world, *vswitch) : refresh(world, *vswitch);
+    const ObjectPtr now = written ? world.vswitches.get(key) : nullptr;
+    return now && wants_another_look(*now) ? Outcome::again(supply_look_again) : settle(written);
 }
 
 }  // namespace

@@ -171,12 +171,22 @@ TEST(Workload, a_namespace_has_its_account_and_ends_after_its_contents) {
     EXPECT_TRUE(cluster.exists(kube::service_accounts, "team", "default"));
     EXPECT_EQ(cluster.one(kube::config_maps, "team", "kube-root-ca.crt").string({"data", "ca.crt"}), "PEM");
     cluster.api.seed("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: team}, spec: {containers: []}}");
+    cluster.api.seed("{apiVersion: v1, kind: ConfigMap, metadata: {name: held, namespace: team, finalizers: [test/x]}}");
     cluster.live();
     ASSERT_TRUE(cluster.api.remove(kube::namespaces, {"", "team"}));
     cluster.settle();
     ASSERT_TRUE(cluster.exists(kube::namespaces, "", "team"));
     EXPECT_EQ(cluster.one(kube::namespaces, "", "team").string({"status", "phase"}), "Terminating");
-    EXPECT_TRUE(kube::condition_is(cluster.one(kube::namespaces, "", "team"), "NamespaceContentRemaining", "True"));
+    // API-97
+    const kube::Object ending = cluster.one(kube::namespaces, "", "team");
+    for (const char* type : {"NamespaceDeletionDiscoveryFailure", "NamespaceDeletionGroupVersionParsingFailure",
+                             "NamespaceDeletionContentFailure"})
+        EXPECT_TRUE(kube::condition_is(ending, type, "False")) << type;
+    for (const char* type : {"NamespaceContentRemaining", "NamespaceFinalizersRemaining"})
+        EXPECT_TRUE(kube::condition_is(ending, type, "True")) << type;
+    EXPECT_NE(json::serialize(ending.body()).find("test/x in 1 resource instances"), std::string::npos);
+    ASSERT_TRUE(cluster.api.patch(kube::config_maps, {"team", "held"}, kube::PatchType::merge,
+                                  json::Object{{"metadata", json::Object{{"finalizers", nullptr}}}}));
     cluster.live();
     cluster.live();
     EXPECT_FALSE(cluster.exists(kube::namespaces, "", "team"));

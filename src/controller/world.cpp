@@ -101,10 +101,11 @@ void add_allocations(const kube::Object& block, std::set<std::string>& texts) {
 
 }  // namespace
 
-World::World(kube::Brain& brain, std::string region)
+World::World(kube::Brain& brain, std::string region, std::string boot)
     : brain(brain),
       clock(brain.clock()),
       region(std::move(region)),
+      boot(std::move(boot)),
       events(brain.client(), "weft-controller", brain.clock()),
       namespaces(brain, kube::namespaces),
       nodes(brain, kube::nodes),

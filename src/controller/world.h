@@ -23,12 +23,14 @@ namespace weft::controller {
 
 class World {
 public:
-    World(kube::Brain& brain, std::string region);
+    // `boot` names the machine's run whose monotonic clock counts what must outlive us (cloud/lapse.h).
+    World(kube::Brain& brain, std::string region, std::string boot = "boot");
     World(const World&) = delete;
 
     kube::Brain& brain;
     const Clock& clock;
     const std::string region;
+    const std::string boot;
     kube::EventRecorder events;
 
     View namespaces, nodes, node_leases, pods, services, endpoint_slices, deployments, replica_sets, stateful_sets,

@@ -279,6 +279,19 @@ TEST_F(AnswersTest, the_soa_of_a_reverse_answer_is_of_a_zone_above_the_name) {
     EXPECT_EQ(soa_of("99.0.96.10.in-addr.arpa."), "0.96.10.in-addr.arpa.");
 }
 
+TEST_F(AnswersTest, DNS_14_the_time_to_live_is_the_administrators_for_data_and_denials) {
+    for (const uint32_t ttl_s : {0u, 60u, 3600u}) {
+        settings_.ttl_s = ttl_s;
+        const std::string ttl = " " + std::to_string(ttl_s) + " IN ";
+        EXPECT_EQ(answer("db-0.db.default.svc.cluster.local.", Type::a),
+                  "NOERROR\ndb-0.db.default.svc.cluster.local." + ttl + "A 10.0.1.5");
+        const Answered denial = ask("nope.default.svc.cluster.local.", Type::a);
+        const std::string soa = denial.answer.authorities.at(0).text();
+        EXPECT_NE(soa.find("cluster.local." + ttl + "SOA "), std::string::npos) << soa;
+        EXPECT_TRUE(soa.ends_with(" " + std::to_string(ttl_s))) << soa;
+    }
+}
+
 TEST_F(AnswersTest, before_the_first_sync_nothing_is_denied) {
     snapshot_.synced = false;
     settings_.forwarding = true;

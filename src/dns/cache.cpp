@@ -24,14 +24,9 @@ metrics::Gauge& entries_gauge() {
     return gauge;
 }
 
-std::string key_of(const Question& question, const Message& flags) {
-    std::string key = question.name.folded();
-    for (const auto number : {uint16_t(question.type), uint16_t(question.cls)}) {
-        key += char(number >> 8);
-        key += char(number);
-    }
-    const bool dnssec_ok = flags.edns && flags.edns->dnssec_ok;
-    key += char(int(flags.recursion_desired) | int(flags.checking_disabled) << 1 | int(dnssec_ok) << 2);
+std::string key_in(uint32_t vni, const Question& question, const Message& flags) {
+    std::string key = Cache::key_of(question, flags);
+    for (int shift = 0; shift < 24; shift += 8) key += char(vni >> shift);
     return key;
 }
 
@@ -82,31 +77,61 @@ uint32_t lifetime_s(const Message& reply, const Question& question) {
 
 Cache::~Cache() { entries_gauge().add(-int64_t(entries_.size())); }
 
-std::optional<Message> Cache::find(const Question& question, const Message& flags, MonotonicTime now) {
-    static metrics::Counter& hits = asked("hit");
-    static metrics::Counter& misses = asked("miss");
-    const auto found = by_key_.find(key_of(question, flags));
-    if (found != by_key_.end() && found->second->until <= now) {
-        forget(found->second);
-    } else if (found != by_key_.end()) {
-        hits.add();
-        entries_.splice(entries_.begin(), entries_, found->second);
-        Entry& entry = entries_.front();
-        Message reply = entry.reply;
-        const auto age_s = uint32_t(std::chrono::duration_cast<std::chrono::seconds>(now - entry.stored).count());
-        for_each_record(reply, [age_s](Record& record) { record.ttl_s -= std::min(record.ttl_s, age_s); });
-        turn_addresses(reply.answers, ++entry.hits);
-        return reply;
+std::string Cache::key_of(const Question& question, const Message& flags) {
+    std::string key = question.name.folded();
+    for (const auto number : {uint16_t(question.type), uint16_t(question.cls)}) {
+        key += char(number >> 8);
+        key += char(number);
     }
-    misses.add();
-    return std::nullopt;
+    const bool dnssec_ok = flags.edns && flags.edns->dnssec_ok;
+    key += char(int(flags.recursion_desired) | int(flags.checking_disabled) << 1 | int(dnssec_ok) << 2);
+    return key;
 }
 
-void Cache::store(const Question& question, const Message& flags, Message& reply, MonotonicTime now) {
+std::optional<Message> Cache::find(uint32_t vni, const Question& question, const Message& flags, MonotonicTime now) {
+    static metrics::Counter& hits = asked("hit");
+    static metrics::Counter& misses = asked("miss");
+    const auto found = by_key_.find(key_in(vni, question, flags));
+    if (found == by_key_.end() || found->second->until <= now) {
+        misses.add();
+        return std::nullopt;
+    }
+    hits.add();
+    Message reply = use(found->second);
+    const auto age_s =
+        uint32_t(std::chrono::duration_cast<std::chrono::seconds>(now - entries_.front().stored).count());
+    for_each_record(reply, [age_s](Record& record) { record.ttl_s -= std::min(record.ttl_s, age_s); });
+    return reply;
+}
+
+std::optional<Message> Cache::find_stale(uint32_t vni, const Question& question, const Message& flags,
+                                         MonotonicTime now) {
+    static metrics::Counter& stale = asked("stale");
+    const auto found = by_key_.find(key_in(vni, question, flags));
+    if (found == by_key_.end()) return std::nullopt;
+    if (found->second->until + std::chrono::seconds(stale_max_s) <= now) {
+        forget(found->second);
+        return std::nullopt;
+    }
+    stale.add();
+    Message reply = use(found->second);
+    for_each_record(reply, [](Record& record) { record.ttl_s = stale_ttl_s; });
+    return reply;
+}
+
+// A copy, after which the entry is the one used last.
+Message Cache::use(Entries::iterator entry) {
+    entries_.splice(entries_.begin(), entries_, entry);
+    Message reply = entry->reply;
+    turn_addresses(reply.answers, ++entry->hits);
+    return reply;
+}
+
+void Cache::store(uint32_t vni, const Question& question, const Message& flags, Message& reply, MonotonicTime now) {
     for_each_record(reply, [](Record& record) { record.ttl_s = std::min(record.ttl_s, ttl_max_s); });
     const uint32_t lifetime = lifetime_s(reply, question);
     if (lifetime == 0 || bytes_of(reply) > reply_bytes_max) return;
-    std::string key = key_of(question, flags);
+    std::string key = key_in(vni, question, flags);
     if (const auto known = by_key_.find(key); known != by_key_.end()) forget(known->second);
     if (entries_.size() >= entries_max) forget(std::prev(entries_.end()));
     entries_.push_front({key, reply, now, now + std::chrono::seconds(lifetime)});

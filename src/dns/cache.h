@@ -1,8 +1,10 @@
-// Cache: what the upstream answered lately, for one hand, shared by all its VPCs: it is asked the same for each of
-// them. Stands in front of the forwarder: a question that it knows never leaves.
+// Cache: what the upstream answered lately, for one hand. Stands in front of the forwarder: a question that it knows
+// never leaves.
 //
-//   key    name (case folded), type, class, and the flags that change an answer: RD, CD, DO
+//   key    VPC, name (case folded), type, class, and the flags that change an answer: RD, CD, DO. Of each VPC its own:
+//          nobody learns from an answer's age what another one asks
 //   life   the smallest TTL of the reply, of a negative one also the SOA's minimum; at most ttl_max_s, 0 = not kept
+//   stale  for stale_max_s more, an answer for when nobody upstream gives one, with a TTL of stale_ttl_s (RFC 8767)
 //   kept   NOERROR with answers; NXDOMAIN and NODATA with a SOA. Failures and replies over reply_bytes_max are not
 //
 // A hit shows the TTLs that are left and turns the addresses, so that every one of them is first now and then.
@@ -21,6 +23,8 @@ namespace weft::dns {
 class Cache {
 public:
     static constexpr uint32_t ttl_max_s = 30;
+    static constexpr uint32_t stale_ttl_s = 5;
+    static constexpr uint32_t stale_max_s = 3600;
     static constexpr size_t entries_max = 4096;
     static constexpr size_t reply_bytes_max = 4096;  // of names and data
 
@@ -28,11 +32,17 @@ public:
     ~Cache();
     Cache(const Cache&) = delete;
 
-    std::optional<dns_wire::Message> find(const dns_wire::Question& question, const dns_wire::Message& flags,
-                                          MonotonicTime now);
+    // The question and what changes its answer, as a key for maps.
+    static std::string key_of(const dns_wire::Question& question, const dns_wire::Message& flags);
+
+    std::optional<dns_wire::Message> find(uint32_t vni, const dns_wire::Question& question,
+                                          const dns_wire::Message& flags, MonotonicTime now);
+    // What find() does not give any more.
+    std::optional<dns_wire::Message> find_stale(uint32_t vni, const dns_wire::Question& question,
+                                                const dns_wire::Message& flags, MonotonicTime now);
     // Brings every TTL of the reply down to ttl_max_s and keeps the reply if it may be kept.
-    void store(const dns_wire::Question& question, const dns_wire::Message& flags, dns_wire::Message& reply,
-               MonotonicTime now);
+    void store(uint32_t vni, const dns_wire::Question& question, const dns_wire::Message& flags,
+               dns_wire::Message& reply, MonotonicTime now);
     size_t size() const { return entries_.size(); }
 
 private:
@@ -44,6 +54,7 @@ private:
     };
     using Entries = std::list<Entry>;  // the one used last is in front
 
+    dns_wire::Message use(Entries::iterator entry);
     void forget(Entries::iterator entry);
 
     Entries entries_;

@@ -40,8 +40,9 @@ Message negative(Rcode rcode, std::vector<Record> authorities) {
 
 class CacheTest : public testing::Test {
 protected:
-    void store(const Question& of, Message reply) { cache_.store(of, plain_, reply, clock_.now()); }
-    std::optional<Message> find(const Question& of) { return cache_.find(of, plain_, clock_.now()); }
+    void store(const Question& of, Message reply) { cache_.store(7, of, plain_, reply, clock_.now()); }
+    std::optional<Message> find(const Question& of) { return cache_.find(7, of, plain_, clock_.now()); }
+    std::optional<Message> find_stale(const Question& of) { return cache_.find_stale(7, of, plain_, clock_.now()); }
 
     FakeClock clock_;
     Cache cache_;
@@ -57,12 +58,11 @@ TEST_F(CacheTest, a_reply_is_kept_for_its_smallest_ttl_and_shows_what_is_left) {
     EXPECT_EQ(known->answers[0].ttl_s + known->answers[1].ttl_s, 15u + 4u);
     clock_.advance(3600ms);
     EXPECT_FALSE(find(question("a.test.")));
-    EXPECT_EQ(cache_.size(), 0u);
 }
 
 TEST_F(CacheTest, no_ttl_is_over_the_limit_also_in_the_reply_that_is_stored) {
     Message reply = positive({address("a.test.", 86400)});
-    cache_.store(question("a.test."), plain_, reply, clock_.now());
+    cache_.store(7, question("a.test."), plain_, reply, clock_.now());
     EXPECT_EQ(reply.answers[0].ttl_s, Cache::ttl_max_s);
     clock_.advance(29s);
     EXPECT_TRUE(find(question("a.test.")));
@@ -91,16 +91,35 @@ TEST_F(CacheTest, failures_and_ttl_0_and_huge_replies_are_not_kept) {
     EXPECT_EQ(cache_.size(), 0u);
 }
 
-TEST_F(CacheTest, type_and_flags_are_part_of_the_question) {
+TEST_F(CacheTest, DNS_27_type_flags_and_vpc_are_part_of_the_question) {
     store(question("a.test."), positive({address("a.test.", 30)}));
     EXPECT_FALSE(find(question("a.test.", Type::aaaa)));
     Message flags;
     flags.edns = dns_wire::Edns{1232, 0, true};
-    EXPECT_FALSE(cache_.find(question("a.test."), flags, clock_.now()));
+    EXPECT_FALSE(cache_.find(7, question("a.test."), flags, clock_.now()));
     flags = {};
     flags.checking_disabled = true;
-    EXPECT_FALSE(cache_.find(question("a.test."), flags, clock_.now()));
+    EXPECT_FALSE(cache_.find(7, question("a.test."), flags, clock_.now()));
     EXPECT_TRUE(find(question("a.test.")));
+    EXPECT_FALSE(cache_.find(8, question("a.test."), plain_, clock_.now()));
+    EXPECT_FALSE(cache_.find_stale(8, question("a.test."), plain_, clock_.now()));
+}
+
+TEST_F(CacheTest, DNS_27_what_is_too_old_is_still_there_for_an_hour_for_want_of_better) {
+    EXPECT_FALSE(find_stale(question("a.test.")));
+    store(question("a.test."), positive({address("a.test.", 20)}));
+    store(question("b.test."), negative(Rcode::nx_domain, {soa(20, 20)}));
+    clock_.advance(20s);
+    EXPECT_FALSE(find(question("a.test.")));
+    const auto stale = find_stale(question("A.test."));
+    ASSERT_TRUE(stale);
+    EXPECT_EQ(stale->answers.at(0).ttl_s, Cache::stale_ttl_s);
+    EXPECT_EQ(find_stale(question("b.test."))->rcode, Rcode::nx_domain);
+    clock_.advance(std::chrono::seconds(Cache::stale_max_s) - 1s);
+    EXPECT_TRUE(find_stale(question("a.test.")));
+    clock_.advance(1s);
+    EXPECT_FALSE(find_stale(question("a.test.")));
+    EXPECT_EQ(cache_.size(), 1u);
 }
 
 TEST_F(CacheTest, every_address_comes_first_now_and_then_behind_the_cname) {

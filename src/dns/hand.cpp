@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 #include "base/metrics.h"
 #include "dns/tcp_connection.h"
@@ -13,6 +14,19 @@
 namespace weft::dns {
 
 namespace {
+
+metrics::Counter& limited(std::string_view action) {
+    return metrics::counter("weft_dns_rate_limited_total", {{"action", std::string(action)}},
+                            "queries over UDP of clients that had had their answers of this second");
+}
+
+net::Address address_of(const sockaddr_storage& peer) {
+    net::Address address;
+    if (peer.ss_family == AF_INET)
+        return net::Address::v4(ntohl(reinterpret_cast<const sockaddr_in&>(peer).sin_addr.s_addr));
+    std::memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in6&>(peer).sin6_addr, 16);
+    return address;
+}
 
 uint64_t random_seed() {
     uint64_t seed = 0;
@@ -81,13 +95,20 @@ private:
             if ((headers[i].msg_hdr.msg_flags & MSG_TRUNC) != 0) continue;
             peers[i].size = headers[i].msg_hdr.msg_namelen;
             const std::span query(buffers[i].data(), headers[i].msg_len);
-            Response response = hand_.answer(query, Transport::udp, vni_);
-            if (response.kind == Response::Kind::reply) {
-                std::vector<uint8_t>& bytes = replies[ready_replies] = finish(response, Transport::udp);
+            const auto add_reply = [&](std::vector<uint8_t> reply) {
+                std::vector<uint8_t>& bytes = replies[ready_replies] = std::move(reply);
                 out_parts[ready_replies] = {bytes.data(), bytes.size()};
                 out[ready_replies].msg_hdr = {
                     &peers[i].address, peers[i].size, &out_parts[ready_replies], 1, nullptr, 0, 0};
                 ++ready_replies;
+            };
+            if (auto instead = hand_.over_limit(query, address_of(peers[i].address), vni_)) {
+                if (!instead->empty()) add_reply(std::move(*instead));
+                continue;
+            }
+            Response response = hand_.answer(query, Transport::udp, vni_);
+            if (response.kind == Response::Kind::reply) {
+                add_reply(finish(response, Transport::udp));
             } else if (response.kind == Response::Kind::forward) {
                 forward(std::move(response), peers[i]);
             }
@@ -142,16 +163,16 @@ private:
 };
 
 Hand::Hand(const Settings& settings, const Published<Snapshot>& snapshot, worker::Channel& channel,
-           std::unique_ptr<io::Loop> loop, std::vector<io::SocketAddress> upstreams)
+           std::unique_ptr<io::Loop> loop, ForwardConfig forwarding)
     : settings_(settings), snapshot_(snapshot), loop_(std::move(loop)), rng_(random_seed()),
-      forwarder_(*loop_, channel, std::move(upstreams)) {}
+      rate_limit_(settings.answers_per_second), forwarder_(*loop_, channel, std::move(forwarding)) {}
 
 Hand::~Hand() = default;
 
 Result<std::unique_ptr<Hand>> Hand::create(const Settings& settings, const Published<Snapshot>& snapshot,
-                                           worker::Channel& channel, std::vector<io::SocketAddress> upstreams) {
+                                           worker::Channel& channel, ForwardConfig forwarding) {
     std::unique_ptr<io::Loop> loop = TRY(io::Loop::create());
-    return std::unique_ptr<Hand>(new Hand(settings, snapshot, channel, std::move(loop), std::move(upstreams)));
+    return std::unique_ptr<Hand>(new Hand(settings, snapshot, channel, std::move(loop), std::move(forwarding)));
 }
 
 void Hand::set_sockets(const worker::ListenKey& key, std::vector<Fd> sockets) {
@@ -171,12 +192,33 @@ void Hand::set_sockets(const worker::ListenKey& key, std::vector<Fd> sockets) {
     });
 }
 
-void Hand::run(std::stop_token stop) { loop_->run(stop); }
+void Hand::run(std::stop_token stop) {
+    loop_->post([this] { forwarder_.start(); });
+    loop_->run(stop);
+}
+
+std::optional<std::vector<uint8_t>> Hand::over_limit(std::span<const uint8_t> query, const net::Address& client,
+                                                     uint32_t vni) {
+    static metrics::Counter& dropped = limited("dropped");
+    static metrics::Counter& truncated = limited("truncated");
+    const RateLimit::Verdict verdict = rate_limit_.ask(vni, client, loop_->now());
+    if (verdict == RateLimit::Verdict::answer) return std::nullopt;
+    const auto asked = dns_wire::decode_query(query);
+    if (verdict == RateLimit::Verdict::drop || !asked || asked->problem != dns_wire::Rcode::no_error) {
+        dropped.add();
+        return std::vector<uint8_t>();
+    }
+    truncated.add();
+    dns_wire::Message reply = dns_wire::response_to(asked->message);
+    reply.truncated = true;
+    return dns_wire::encode(reply, dns_wire::udp_bytes_plain);
+}
 
 Response Hand::answer(std::span<const uint8_t> query, Transport transport, uint32_t vni) {
     Response response = respond(query, transport, snapshot_.current(), vni, settings_, rng_);
     if (response.kind != Response::Kind::forward) return response;
-    if (const auto known = cache_.find(response.upstream, response.message, system_clock().now())) {
+    response.vni = vni;
+    if (const auto known = cache_.find(vni, response.upstream, response.message, system_clock().now())) {
         complete(response, *known);
         response.stage = "cache";
     }
@@ -187,10 +229,28 @@ void Hand::forward(Response response, Transport transport, std::function<void(st
     const auto shared = std::make_shared<Response>(std::move(response));
     forwarder_.ask(shared->upstream, shared->message,
                    [this, shared, transport, reply = std::move(reply)](Result<dns_wire::Message> upstream) {
-                       if (upstream) cache_.store(shared->upstream, shared->message, *upstream, system_clock().now());
-                       complete(*shared, upstream);
+                       fill(*shared, std::move(upstream));
                        reply(finish(*shared, transport));
                    });
+}
+
+// With what the upstream says now; if that is nothing, with what it said lately.
+void Hand::fill(Response& response, Result<dns_wire::Message> upstream) {
+    const MonotonicTime now = system_clock().now();
+    const bool is_answer = upstream && (upstream->rcode == dns_wire::Rcode::no_error ||
+                                        upstream->rcode == dns_wire::Rcode::nx_domain);
+    if (is_answer) {
+        cache_.store(response.vni, response.upstream, response.message, *upstream, now);
+    } else if (auto stale = cache_.find_stale(response.vni, response.upstream, response.message, now)) {
+        complete(response, *stale);
+        response.stage = "stale";
+        if (response.message.edns)
+            response.message.edns->extended_error = stale->rcode == dns_wire::Rcode::nx_domain
+                                                        ? dns_wire::ExtendedError::stale_nx_domain_answer
+                                                        : dns_wire::ExtendedError::stale_answer;
+        return;
+    }
+    complete(response, upstream);
 }
 
 }  // namespace weft::dns

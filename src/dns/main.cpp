@@ -15,9 +15,13 @@ Result<Server::Config> parse(const Options& options) {
     Server::Config config;
     config.settings.zone = TRY_IN("--zone", dns_wire::Name::parse(options.zone));
     if (config.settings.zone.is_root()) return fail(Code::invalid, "--zone: must not be the root");
-    if (options.ttl_s > ttl_max_s) return fail(Code::invalid, "--ttl: must be 0..3600");
-    config.settings.ttl_s = options.ttl_s;
-    config.upstreams = TRY(parse_upstreams(options.upstream));
+    TRY(options.dns.check());
+    config.settings.ttl_s = options.dns.ttl_s;
+    config.settings.answers_per_second = options.dns.answers_per_second;
+    config.upstreams = TRY(parse_upstreams(options.dns.upstream));
+    const auto policy = parse_policy(options.dns.policy);
+    if (!policy) return fail(Code::invalid, "--dns-policy: must be sequential, round-robin or random");
+    config.policy = *policy;
     config.settings.forwarding = !config.upstreams.empty();
     const unsigned cpus = std::max(1u, std::thread::hardware_concurrency());
     config.hands = std::min(options.hands != 0 ? options.hands : cpus, hands_max);

@@ -10,20 +10,19 @@
 #include <string>
 
 #include "base/result.h"
+#include "protocol/dns_options.h"
 #include "worker/worker.h"
 
 namespace weft::dns {
 
 struct Options {
     std::string health_socket;           // "" = none
-    std::string upstream;                // --dns-upstream "A:53,B"; "" = names outside of the zone are refused
+    protocol::DnsOptions dns;            // what an administrator may choose
     std::string zone = "cluster.local";
-    unsigned ttl_s = 5;                  // of data and of negative answers; 0..3600
     unsigned hands = 0;                  // 0 = one per CPU, at most hands_max
 };
 
 inline constexpr unsigned hands_max = 8;
-inline constexpr unsigned ttl_max_s = 3600;
 
 // Enters the sandbox before it reads the first byte. Errors: invalid names the option.
 Status run(worker::Start start, const Options& options, std::stop_token stop);

@@ -16,7 +16,7 @@ using dns_wire::Type;
 namespace {
 
 Response reply_with(Message message, size_t bytes_max, std::string_view stage) {
-    return {Response::Kind::reply, std::move(message), bytes_max, stage, {}};
+    return {Response::Kind::reply, std::move(message), bytes_max, stage, {}, 0};
 }
 
 bool serves(const Question& question) {
@@ -77,11 +77,18 @@ void complete(Response& response, const Result<Message>& upstream) {
     if (!upstream) {
         message.answers.clear();
         message.rcode = Rcode::serv_fail;
+        if (message.edns)
+            message.edns->extended_error = upstream.error().code == Code::timeout
+                                               ? dns_wire::ExtendedError::no_reachable_authority
+                                               : dns_wire::ExtendedError::network_error;
         return;
     }
     message.rcode = upstream->rcode;
     message.authentic_data = upstream->authentic_data && message.answers.empty();
-    message.answers.insert(message.answers.end(), upstream->answers.begin(), upstream->answers.end());
+    for (const dns_wire::Record& record : upstream->answers) {
+        message.answers.push_back(record);
+        if (record.name == response.upstream.name) message.answers.back().name = response.upstream.name;
+    }
     message.authorities = upstream->authorities;
     message.additionals = upstream->additionals;
 }

@@ -20,11 +20,13 @@ struct Response {
     size_t bytes_max = 0;
     std::string_view stage = "wire";
     dns_wire::Question upstream;  // forward
+    uint32_t vni = 0;             // who asks; of forward
 };
 
 Response respond(std::span<const uint8_t> query, Transport transport, const Snapshot& snapshot, uint32_t vni,
                  const Settings& settings, Rng& rng);
-// Puts the upstream's reply (or SERVFAIL for an Error) into a response of Kind::forward.
+// Puts the upstream's reply (or SERVFAIL for an Error, with the reason in the OPT) into a response of Kind::forward. The
+// name that was asked for comes back in the case it was asked in.
 void complete(Response& response, const Result<dns_wire::Message>& upstream);
 // Counts it (weft_dns_responses_total{transport,stage,rcode}) and encodes it.
 std::vector<uint8_t> finish(const Response& response, Transport transport);

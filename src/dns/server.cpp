@@ -31,13 +31,17 @@ bool pod_matters(const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
 
 Server::Server(Config config, worker::Channel& channel, kube::Client& client)
     : config_(std::move(config)), channel_(channel), brain_(kube::Brain::create(client)),
-      snapshot_(std::make_shared<const Snapshot>()) {}
+      snapshot_(std::make_shared<const Snapshot>()) {
+    config_.settings.loops = &loops_;
+}
 
 Result<std::unique_ptr<Server>> Server::create(Config config, worker::Channel& channel, kube::Client& client) {
     std::unique_ptr<Server> server(new Server(std::move(config), channel, client));
     const Config& settled = server->config_;
     for (unsigned i = 0; i < settled.hands; ++i) {
-        server->hands_.push_back(TRY(Hand::create(settled.settings, server->snapshot_, channel, settled.upstreams)));
+        ForwardConfig forwarding{settled.upstreams, settled.policy, settled.settings.zone, &server->loops_, i == 0};
+        server->hands_.push_back(
+            TRY(Hand::create(settled.settings, server->snapshot_, channel, std::move(forwarding))));
     }
     server->watch();
     return server;

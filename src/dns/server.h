@@ -30,6 +30,7 @@ public:
     struct Config {
         Settings settings;
         std::vector<io::SocketAddress> upstreams;
+        Policy policy = Policy::round_robin;
         unsigned hands = 1;
         uint16_t port = 53;
         Duration sync_patience = std::chrono::seconds(5);
@@ -56,7 +57,8 @@ private:
     void give_to_hands(const worker::ListenKey& key, std::vector<Fd> sockets);
     void open_without_sync();
 
-    const Config config_;
+    Config config_;  // its settings point at loops_
+    LoopWatch loops_;
     worker::Channel& channel_;
     std::unique_ptr<kube::Brain> brain_;
     const kube::Cache* services_ = nullptr;

@@ -6,6 +6,14 @@ namespace weft::dns {
 
 namespace {
 
+// A question that only our own forwarder can have asked.
+Verdict loop(const Request& request, Answer& answer) {
+    LoopWatch* const loops = request.settings.loops;
+    if (loops == nullptr || !loops->caught(request.question)) return Verdict::pass;
+    answer.rcode = dns_wire::Rcode::refused;
+    return Verdict::answered;
+}
+
 Verdict forward(const Request& request, Answer& answer) {
     if (!request.settings.forwarding) return Verdict::pass;
     answer.upstream = request.question;
@@ -18,6 +26,7 @@ Verdict refuse(const Request&, Answer& answer) {
 }
 
 constexpr Stage in_order[] = {
+    {"loop", loop},
     {"cluster_zone", answer_cluster_zone},
     {"forward", forward},
     {"refuse", refuse},

@@ -7,7 +7,9 @@
 #include <span>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/rng.h"
+#include "dns/loop_watch.h"
 #include "dns/snapshot.h"
 #include "dns_wire/message.h"
 
@@ -17,6 +19,9 @@ struct Settings {
     dns_wire::Name zone = *dns_wire::Name::parse("cluster.local.");
     uint32_t ttl_s = 5;
     bool forwarding = false;  // is there an upstream
+    uint32_t answers_per_second = 0;  // of a client over UDP, each hand; 0 = no limit
+    Duration tcp_idle_timeout = std::chrono::seconds(10);
+    LoopWatch* loops = nullptr;       // nullptr: not looked for
 };
 
 struct Request {

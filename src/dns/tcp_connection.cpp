@@ -20,7 +20,7 @@ void TcpConnection::serve(Hand& hand, Fd fd, uint32_t vni) {
     const std::shared_ptr<TcpConnection> connection(new TcpConnection(hand, std::move(fd), vni));
     if (!hand.loop().watch(connection->fd_.get(), *connection)) return;
     hand.connections().insert(connection);
-    connection->timer_.arm(hand.loop(), idle_timeout);
+    connection->timer_.arm(hand.loop(), hand.settings().tcp_idle_timeout);
     connection->read();
 }
 
@@ -61,7 +61,7 @@ bool TcpConnection::take_queries() {
         const size_t size = size_t(input_[at]) << 8 | input_[at + 1];
         if (size == 0) return close(), false;
         if (input_.size() - at - 2 < size) break;
-        timer_.arm(hand_.loop(), idle_timeout);
+        timer_.arm(hand_.loop(), hand_.settings().tcp_idle_timeout);
         answer(std::span(input_).subspan(at + 2, size));
         at += 2 + size;
     }

@@ -1,7 +1,7 @@
 // TcpConnection: DNS over one TCP connection: length-prefixed queries, any number one after the other, answered as they
 // get ready (out of order when one had to be forwarded).
 //
-// Closed when idle_timeout passes without a whole query (also a slow sender's), on a query of length 0, or by the peer.
+// Closed when the settings' tcp_idle_timeout passes without a whole query (also a slow sender's), on a query of length 0, or by the peer.
 // No reading while in_flight_max queries wait or more than output_high_bytes do: that is the back pressure.
 // Its hand owns it while it is open. Threads: its hand's. Source: RFC 7766; spec/kubernetes.md DNS-20.
 #pragma once
@@ -16,7 +16,6 @@ namespace weft::dns {
 
 class TcpConnection : public io::Handler, public std::enable_shared_from_this<TcpConnection> {
 public:
-    static constexpr Duration idle_timeout = std::chrono::seconds(10);
     static constexpr unsigned in_flight_max = 64;
     static constexpr size_t output_high_bytes = 256 * 1024;
     static constexpr size_t connections_max = 1000;  // per hand; more are closed at once

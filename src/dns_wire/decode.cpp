@@ -84,16 +84,20 @@ Result<std::string> read_data(Reader& reader, Type type, size_t length) {
     return data + TRY(reader.raw(end - reader.at()));
 }
 
-// An OPT becomes message.edns; its options are ignored, but must be well-formed.
+// An OPT becomes message.edns; its options must be well-formed, and all but an extended error are ignored.
 Status read_opt(Message& message, const Record& opt) {
     if (message.edns) return fail(Code::invalid, "two OPT records");
     if (!opt.name.is_root()) return fail(Code::invalid, "OPT with an owner name");
+    const auto u16_at = [&](size_t at) { return uint16_t(uint8_t(opt.data[at]) << 8 | uint8_t(opt.data[at + 1])); };
+    Edns edns{uint16_t(opt.cls), uint8_t(opt.ttl_s >> 16), (opt.ttl_s & 0x8000) != 0};
     for (size_t at = 0; at < opt.data.size();) {
         if (at + 4 > opt.data.size()) return fail(Code::invalid, "OPT with a cut option");
-        at += 4 + (size_t(uint8_t(opt.data[at + 2])) << 8 | uint8_t(opt.data[at + 3]));
-        if (at > opt.data.size()) return fail(Code::invalid, "OPT with a cut option");
+        const size_t length = u16_at(at + 2), begin = at + 4;
+        if (begin + length > opt.data.size()) return fail(Code::invalid, "OPT with a cut option");
+        if (u16_at(at) == extended_error_option && length >= 2) edns.extended_error = ExtendedError(u16_at(begin));
+        at = begin + length;
     }
-    message.edns = Edns{uint16_t(opt.cls), uint8_t(opt.ttl_s >> 16), (opt.ttl_s & 0x8000) != 0};
+    message.edns = edns;
     message.rcode = Rcode(unsigned(message.rcode) | (opt.ttl_s >> 24) << 4);
     return {};
 }

@@ -8,6 +8,7 @@ namespace weft::dns_wire {
 namespace {
 
 constexpr size_t opt_bytes = 11;
+constexpr size_t extended_error_bytes = 6;
 constexpr size_t pointer_max = 0x3fff;
 constexpr size_t suffixes_max = 128;  // remembered for compression: what is looked through for each label
 
@@ -148,7 +149,11 @@ void write_opt(Writer& writer, const Edns& edns, Rcode rcode) {
     writer.u16(uint16_t(Type::opt));
     writer.u16(edns.udp_bytes);
     writer.u32(uint32_t(unsigned(rcode) >> 4) << 24 | uint32_t(edns.version) << 16 | (edns.dnssec_ok ? 0x8000u : 0u));
-    writer.u16(0);
+    writer.u16(edns.extended_error ? extended_error_bytes : 0);
+    if (!edns.extended_error) return;
+    writer.u16(extended_error_option);
+    writer.u16(2);
+    writer.u16(uint16_t(*edns.extended_error));
 }
 
 }  // namespace
@@ -164,7 +169,8 @@ std::vector<uint8_t> encode(const Message& message, size_t bytes_max) {
     for (const Question& question : message.questions) writer.question(question);
 
     // The OPT always goes along, so its room is kept free.
-    const size_t reserved = message.edns ? opt_bytes : 0;
+    const size_t reserved =
+        message.edns ? opt_bytes + (message.edns->extended_error ? extended_error_bytes : 0) : 0;
     const size_t room = std::min(bytes_max, message_bytes_max) - std::min(bytes_max, reserved);
     const Written answers = write_section(writer, message.answers, room);
     Written authorities{0, false};

@@ -6,7 +6,7 @@
 //   encode         compresses, never splits an rrset; answers that do not fit set TC, extras are left out
 //
 // Shapes: RDATA is stored as the wire has it, uncompressed. Limits: message_bytes_max. Errors: Code::invalid.
-// Threads: values. Source: RFC 1035 §4, RFC 6891 (EDNS), RFC 2181 §9 (truncation); spec/kubernetes.md §8.2.
+// Threads: values. Source: RFC 1035 §4, RFC 6891 (EDNS), RFC 8914, RFC 2181 §9 (truncation); spec/kubernetes.md §8.2.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -86,10 +86,16 @@ struct Soa {
 };
 Record soa_record(const Name& name, uint32_t ttl_s, const Soa& soa);
 
+// Why an answer is no better, for people (RFC 8914).
+enum class ExtendedError : uint16_t {
+    stale_answer = 3, stale_nx_domain_answer = 19, no_reachable_authority = 22, network_error = 23,
+};
+
 struct Edns {
     uint16_t udp_bytes = udp_bytes_edns;
     uint8_t version = 0;
     bool dnssec_ok = false;
+    std::optional<ExtendedError> extended_error = std::nullopt;
 };
 
 struct Message {

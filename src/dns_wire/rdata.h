@@ -1,4 +1,4 @@
-// Which RDATA holds domain names, and where: what decode must decompress and what encode may compress.
+// Which RDATA holds domain names, and where: what decode must decompress and what encode may compress; options of OPT.
 //
 // Only the types of RFC 1035 may be compressed when sent (RFC 3597 §4); a few more are decompressed when received.
 // Threads: pure.
@@ -9,6 +9,8 @@
 #include "dns_wire/message.h"
 
 namespace weft::dns_wire {
+
+inline constexpr uint16_t extended_error_option = 15;  // of an OPT; RFC 8914
 
 struct RdataLayout {
     uint8_t bytes_before = 0;  // fixed fields in front of the names

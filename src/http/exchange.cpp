@@ -99,10 +99,19 @@ Result<std::string_view> ServerExchange::next_data() {
         if (!step.data.empty()) return step.data;
         if (step.progress == Progress::done) return std::string_view{};
         if (step.consumed > 0) continue;
-        stream_.set_timeouts(options_.body_timeout, options_.write_timeout);
+        const MonotonicTime now = system_clock().now();
+        if (!body_deadline_) body_deadline_ = now + options_.body_total_timeout;
+        const Duration wait = std::min<Duration>(options_.body_timeout, *body_deadline_ - now);
+        if (wait <= Duration()) {
+            keep_alive_ = false;
+            return fail(Code::timeout, "request body: it took too long");
+        }
+        stream_.set_timeouts(wait, options_.write_timeout);
         const auto n = stream_.read(received_.prepare(read_bytes));
         if (!n || *n == 0) {
             keep_alive_ = false;
+            if (!n && n.error().code == Code::timeout && system_clock().now() >= *body_deadline_)
+                return fail(Code::timeout, "request body: it took too long");
             if (!n) return fail(n.error().in("request body"));
             return fail(Code::unavailable, "request body: the client went away");
         }

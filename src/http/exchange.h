@@ -45,6 +45,7 @@ private:
     io::Buffer& received_;
     std::stop_token stop_;
     BodyReader body_;
+    std::optional<MonotonicTime> body_deadline_;  // once it is waited for
     std::string_view pending_;  // of the body: parsed, not yet given out by read_some
     State state_ = State::waiting;
     bool expects_continue_;

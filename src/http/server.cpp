@@ -33,8 +33,10 @@ struct Listener {
 
 struct Connection {
     std::thread thread;
-    int fd = -1;       // -1 once its stream is gone; for shutdown() by stop()
+    int fd = -1;       // -1 once its stream is gone; for shutdown() by stop() and evict()
     bool idle = true;  // between requests
+    MonotonicTime idle_since{};
+    bool evicted = false;  // ends without another request
     bool done = false;
 };
 
@@ -173,9 +175,9 @@ private:
 
     void open_connection(const std::shared_ptr<Listener>& listener, Fd fd) {
         std::unique_lock lock(mutex_);
-        const auto open =
-            std::count_if(connections_.begin(), connections_.end(), [](const auto& c) { return !c->done; });
-        if (size_t(open) >= options_.connections_max) {
+        const auto open = std::count_if(connections_.begin(), connections_.end(),
+                                        [](const auto& c) { return !c->done && !c->evicted; });
+        if (size_t(open) >= options_.connections_max && !evict()) {
             lock.unlock();
             static constexpr std::string_view full =
                 "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
@@ -186,6 +188,7 @@ private:
         }
         auto& connection = *connections_.emplace_back(std::make_unique<Connection>());
         connection.fd = fd.get();
+        connection.idle_since = system_clock().now();
         connection.thread = std::thread([this, &connection, tls = listener->tls, owned = std::move(fd)]() mutable {
             open_.add(1);
             serve(connection, std::move(owned), tls);
@@ -194,6 +197,23 @@ private:
             connection.done = true;
             changed_.notify_all();
         });
+    }
+
+    // Makes room by ending the connection that has been between requests longest. Its thread takes no further request:
+    // set_idle() says so under the same lock, so a request that arrives just now is not begun and can be sent again.
+    bool evict() {
+        Connection* longest = nullptr;
+        for (const auto& connection : connections_) {
+            if (!connection->idle || connection->done || connection->evicted || connection->fd < 0) continue;
+            if (longest == nullptr || connection->idle_since < longest->idle_since) longest = connection.get();
+        }
+        if (longest == nullptr) return false;
+        longest->evicted = true;
+        shut(*longest);
+        metrics::counter("weft_http_connections_evicted_total", {{"server", options_.name}},
+                         "idle connections that ended to make room for new ones")
+            .add();
+        return true;
     }
 
     void serve(Connection& connection, Fd fd, const std::shared_ptr<io::TlsContext>& tls) {
@@ -225,8 +245,9 @@ private:
 
     bool set_idle(Connection& connection, bool idle) {
         const std::lock_guard lock(mutex_);
+        if (idle && !connection.idle) connection.idle_since = system_clock().now();
         connection.idle = idle;
-        return !stop_.stop_requested();
+        return !stop_.stop_requested() && !connection.evicted;
     }
 
     // One request; false when the connection is to be closed.

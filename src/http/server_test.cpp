@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/fd.h"
+#include "base/metrics.h"
 #include "http/client.h"
 #include "http/health.h"
 #include "io/socket.h"
@@ -62,6 +63,15 @@ protected:
     std::unique_ptr<io::Stream> connect() {
         auto stream = io::plain_stream(MUST(io::connect_tcp(at_, seconds(5))));
         stream->set_timeouts(seconds(5), seconds(5));
+        return stream;
+    }
+
+    // A connection whose request is under way.
+    std::unique_ptr<io::Stream> busy() {
+        auto stream = connect();
+        (void)stream->write("GET /forever HTTP/1.1\r\nHost: a\r\n\r\n");
+        std::array<char, 100> bytes;
+        EXPECT_GT(MUST(stream->read(bytes)), 0u);
         return stream;
     }
 
@@ -170,13 +180,47 @@ TEST_F(ServerTest, ASlowHeadIs408AndIdleConnectionsEnd) {
 TEST_F(ServerTest, ConnectionsBeyondTheLimitAre503) {
     server_->stop();
     open({.connections_max = 2});
-    auto one = connect(), two = connect();
-    EXPECT_EQ(MUST(round_trip(*one, get("/hello"))).head.status, 200);
-    EXPECT_EQ(MUST(round_trip(*two, get("/hello"))).head.status, 200);
+    auto one = busy(), two = busy();
     EXPECT_TRUE(read_all(*connect()).starts_with("HTTP/1.1 503 "));
+    std::array<char, 100> bytes;
+    EXPECT_GT(MUST(two->read(bytes)), 0u) << "one at work keeps its place";
     one.reset();
     while (server_->connections() > 1) std::this_thread::yield();
     EXPECT_EQ(MUST(round_trip(*connect(), get("/hello"))).head.status, 200);
+}
+
+// API-131
+TEST_F(ServerTest, WhenItIsFullTheOneIdleLongestGivesItsPlace) {
+    server_->stop();
+    open({.connections_max = 3});
+    const auto idle = [&](size_t before) {
+        auto stream = connect();
+        while (server_->connections() <= before) std::this_thread::yield();
+        return stream;
+    };
+    auto first = idle(0), second = idle(1);
+    auto watcher = busy();
+    auto newcomer = connect();
+    EXPECT_EQ(MUST(round_trip(*newcomer, get("/hello"))).head.status, 200);
+    EXPECT_EQ(read_all(*first), "") << "told by the end of its stream, before it asked for anything";
+    EXPECT_EQ(MUST(round_trip(*second, get("/hello"))).head.status, 200) << "one is enough";
+    std::array<char, 100> bytes;
+    EXPECT_GT(MUST(watcher->read(bytes)), 0u) << "one at work keeps its place";
+    EXPECT_EQ(metrics::counter("weft_http_connections_evicted_total", {{"server", "test"}}).value(), 1u);
+}
+
+// API-75
+TEST_F(ServerTest, ABodyThatTricklesInHasAnEnd) {
+    server_->stop();
+    open({.body_timeout = seconds(60), .body_total_timeout = milliseconds(200)});
+    auto stream = connect();
+    (void)stream->write("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n");
+    const std::jthread slow([&](std::stop_token stop) {
+        while (!stop.stop_requested() && stream->write("x")) std::this_thread::sleep_for(milliseconds(20));
+    });
+    const std::string said = read_all(*stream);
+    EXPECT_TRUE(said.starts_with("HTTP/1.1 400 ")) << said;
+    EXPECT_NE(said.find("request body: it took too long"), std::string::npos) << said;
 }
 
 TEST_F(ServerTest, StreamsEndWhenTheClientLeavesOrTheServerStops) {

@@ -14,6 +14,7 @@
 
 #include "base/instance.h"
 #include "base/result.h"
+#include "protocol/dns_options.h"
 
 namespace weft::keeper {
 
@@ -21,7 +22,7 @@ struct Options {
     Instance instance;
     std::string node;
     std::string self_binary;   // what to exec for a worker
-    std::string dns_upstream;  // "A:53,B:53" for `weft dns`; "" = none
+    protocol::DnsOptions dns;  // for `weft dns`
     std::vector<std::string> workers = {"alb", "dns"};
 };
 

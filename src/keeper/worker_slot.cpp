@@ -121,8 +121,9 @@ void WorkerSlot::knock_or_spawn() {
 Command WorkerSlot::command(std::string token) const {
     Command command;
     command.arguments = {options_.self_binary, name_, "--instance", options_.instance.name(), "--node", options_.node};
-    if (name_ == "dns" && !options_.dns_upstream.empty()) {
-        command.arguments.insert(command.arguments.end(), {"--dns-upstream", options_.dns_upstream});
+    if (name_ == "dns") {
+        const std::vector<std::string> dns = options_.dns.arguments();
+        command.arguments.insert(command.arguments.end(), dns.begin(), dns.end());
     }
     command.cgroup_procs = cgroup_procs_file(options_.instance.system_cgroup(options_.node));
     command.adopt_path = adopt_path();

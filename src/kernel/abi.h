@@ -66,5 +66,7 @@ inline frontend_key frontend_address_key(uint32_t vpc, const net::Address& addre
 std::string_view drop_reason_name(uint32_t reason);
 std::string_view drop_reason_text(uint32_t reason);
 std::string_view hook_name(uint32_t hook);
+// Not a loss that anybody need look into: every kernel sends such packets unasked.
+inline bool is_noise(std::string_view reason) { return reason == "announcement"; }
 
 }  // namespace weft::abi

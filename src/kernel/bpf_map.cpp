@@ -68,7 +68,8 @@ Status RawMap::for_each(const std::function<void(const void* key, const void* va
 
 uint64_t NodeMaps::writes() const {
     return attachments->writes() + netns->writes() + endpoint->writes() + endpoints->writes() + routes->writes() +
-           frontends->writes() + slots->writes() + backends->writes() + source_ranges->writes() + node->writes();
+           locations->writes() + nodes->writes() + frontends->writes() + slots->writes() + backends->writes() +
+           source_ranges->writes() + vpc_limits->writes() + node->writes();
 }
 
 Result<std::vector<DropCount>> read_drops(const NodeMaps& maps) {

@@ -20,6 +20,7 @@
 #include <skel/pod_egress.skel.h>
 #include <skel/socket.skel.h>
 #include <skel/tunnel_ingress.skel.h>
+#include <skel/uplink_egress.skel.h>
 #include <skel/uplink_ingress.skel.h>
 
 #include "base/log.h"
@@ -198,6 +199,9 @@ Result<BpfObject> BpfObject::install(const std::string& dir) {
     const auto uplink_ingress =
         TRY((load_skeleton<uplink_ingress_bpf, uplink_ingress_bpf__open_opts, uplink_ingress_bpf__load,
                            uplink_ingress_bpf__destroy>(dir, "uplink_ingress")));
+    const auto uplink_egress =
+        TRY((load_skeleton<uplink_egress_bpf, uplink_egress_bpf__open_opts, uplink_egress_bpf__load,
+                           uplink_egress_bpf__destroy>(dir, "uplink_egress")));
     const auto tunnel_ingress =
         TRY((load_skeleton<tunnel_ingress_bpf, tunnel_ingress_bpf__open_opts, tunnel_ingress_bpf__load,
                            tunnel_ingress_bpf__destroy>(dir, "tunnel_ingress")));
@@ -209,6 +213,7 @@ Result<BpfObject> BpfObject::install(const std::string& dir) {
     const std::pair<ProgramName, const bpf_program*> loaded[] = {
         {ProgramName::pod_egress, pod_egress->progs.pod_egress},
         {ProgramName::uplink_ingress, uplink_ingress->progs.uplink_ingress},
+        {ProgramName::uplink_egress, uplink_egress->progs.uplink_egress},
         {ProgramName::tunnel_ingress, tunnel_ingress->progs.tunnel_ingress},
         {ProgramName::connect4, socket->progs.connect4},
         {ProgramName::connect6, socket->progs.connect6},
@@ -242,6 +247,17 @@ Result<NodeMaps> maps_of_object(const ::bpf_object* object) {
     WEFT_MAPS(X)
 #undef X
     return maps;
+}
+
+std::span<const std::byte> object_file(ProgramName program) {
+    size_t bytes = 0;
+    const void* data = nullptr;
+    switch (program) {
+        case ProgramName::uplink_ingress: data = uplink_ingress_bpf__elf_bytes(&bytes); break;
+        case ProgramName::tunnel_ingress: data = tunnel_ingress_bpf__elf_bytes(&bytes); break;
+        default: data = pod_egress_bpf__elf_bytes(&bytes); break;
+    }
+    return {static_cast<const std::byte*>(data), bytes};
 }
 
 Status mount_bpf_filesystem(const std::string& path) {

@@ -9,7 +9,9 @@
 // Threads: install on one; the fds may be used by any. `dir` lies in a BPF file system. Source: bpf(2), libbpf.
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,13 +28,14 @@ namespace weft::kernel {
 enum class ProgramName : uint8_t {
     pod_egress,      // tc ingress of a pod's host veth, and of weft_net
     uplink_ingress,  // tc ingress of the uplink
+    uplink_egress,   // tc egress of the uplink and of the loopback
     tunnel_ingress,  // tc ingress of the VXLAN device
     connect4,        // cgroup
     connect6,
     getpeername4,
     getpeername6,
 };
-inline constexpr size_t program_names = 7;
+inline constexpr size_t program_names = 8;
 
 using ProgramTag = std::array<uint8_t, 8>;
 
@@ -66,6 +69,9 @@ Result<NodeMaps> open_pinned_maps(const std::string& dir);
 std::vector<std::string> pinned_map_names();  // "endpoints_v1", in the order of bpf/abi/maps.h
 // The same members out of a loaded object that pins nothing; the descriptors are duplicates.
 Result<NodeMaps> maps_of_object(const ::bpf_object* object);
+
+// What clang made of the file that has this program: pod_egress, uplink_ingress, tunnel_ingress.
+std::span<const std::byte> object_file(ProgramName program);
 
 // Mounts a BPF file system there, once; the directory is made. Already mounted is success.
 Status mount_bpf_filesystem(const std::string& path);

@@ -3,8 +3,10 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/metrics.h"
 
@@ -12,6 +14,9 @@ namespace weft::kernel {
 namespace {
 
 constexpr size_t receive_bytes = 64 * 1024;
+constexpr int so_netns_cookie = 71;  // SO_NETNS_COOKIE, 5.14
+
+std::atomic<uint64_t> sends_of_process{0};
 
 // The kernel's text in an extended acknowledgement, "" without one.
 std::string explanation(const nlmsghdr& message, const nlmsgerr& error) {
@@ -87,10 +92,19 @@ Result<Netlink> Netlink::open(const Netns& netns) {
     return netns.run([]() -> Result<Netlink> { return open(); });
 }
 
-Status Netlink::send(Message& message, uint32_t sequence) {
-    nlmsghdr* raw = message.raw();
-    raw->nlmsg_seq = sequence;
-    while (::send(fd_.get(), raw, raw->nlmsg_len, 0) < 0) {
+uint64_t Netlink::sends() { return sends_of_process.load(std::memory_order_relaxed); }
+
+Result<uint64_t> Netlink::netns_cookie() const {
+    uint64_t cookie = 0;
+    socklen_t bytes = sizeof(cookie);
+    if (::getsockopt(fd_.get(), SOL_SOCKET, so_netns_cookie, &cookie, &bytes) != 0)
+        return fail_errno("network namespace cookie");
+    return cookie;
+}
+
+Status Netlink::send(const void* bytes, size_t count) {
+    sends_of_process.fetch_add(1, std::memory_order_relaxed);
+    while (::send(fd_.get(), bytes, count, 0) < 0) {
         if (errno != EINTR) return fail_errno("rtnetlink send");
     }
     return {};
@@ -123,25 +137,55 @@ Result<bool> Netlink::receive(uint32_t sequence, const std::function<void(const 
     return false;
 }
 
-Status Netlink::request(Message& message) {
-    const uint32_t sequence = ++sequence_;
-    message.raw()->nlmsg_flags |= NLM_F_ACK;
-    ++writes_;
-    static metrics::Counter& changes =
-        metrics::counter("weft_netlink_changes_total", {}, "Netlink requests that ask the kernel to change something.");
-    changes.add();
-    TRY(send(message, sequence));
-    while (!TRY(receive(sequence, {}))) {
+Status Netlink::wait(uint32_t sequence, const std::function<void(const nlmsghdr&)>& on_message) {
+    while (!TRY(receive(sequence, on_message))) {
     }
     return {};
 }
 
-Status Netlink::dump(Message& message, const std::function<void(const nlmsghdr&)>& on_message) {
-    const uint32_t sequence = ++sequence_;
-    TRY(send(message, sequence));
-    while (!TRY(receive(sequence, on_message))) {
+Status Netlink::request(Message& message) {
+    nlmsghdr* const raw = message.raw();
+    raw->nlmsg_seq = ++sequence_;
+    raw->nlmsg_flags |= NLM_F_ACK;
+    ++writes_;
+    static metrics::Counter& changes =
+        metrics::counter("weft_netlink_changes_total", {}, "Netlink requests that ask the kernel to change something.");
+    changes.add();
+    if (batch_) {
+        const char* const bytes = reinterpret_cast<const char*>(raw);
+        batch_->bytes.insert(batch_->bytes.end(), bytes, bytes + raw->nlmsg_len);
+        ++batch_->count;
+        return {};
     }
-    return {};
+    TRY(send(raw, raw->nlmsg_len));
+    return wait(sequence_, {});
+}
+
+Status Netlink::together(const std::function<Status()>& ask) {
+    ENSURE(!batch_);
+    batch_.emplace().first = sequence_ + 1;
+    const Status asked = ask();
+    const Batch batch = *std::exchange(batch_, std::nullopt);
+    TRY(asked);
+    if (batch.count == 0) return {};
+    TRY(send(batch.bytes.data(), batch.bytes.size()));
+    Status result;
+    int error_number = 0;
+    for (uint32_t i = 0; i < batch.count; ++i) {
+        const Status done = wait(batch.first + i, {});
+        if (done || !result) continue;
+        error_number = error_number_;
+        result = fail(done.error().in("request " + std::to_string(i + 1) + " of " + std::to_string(batch.count)));
+    }
+    error_number_ = error_number;
+    return result;
+}
+
+Status Netlink::dump(Message& message, const std::function<void(const nlmsghdr&)>& on_message) {
+    ENSURE(!batch_);
+    message.raw()->nlmsg_seq = ++sequence_;
+    TRY(send(message.raw(), message.raw()->nlmsg_len));
+    return wait(sequence_, on_message);
 }
 
 void for_each_nested(const void* data, size_t bytes, const std::function<void(uint16_t, const void*, size_t)>& visit) {

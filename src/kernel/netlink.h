@@ -2,13 +2,15 @@
 //
 // A socket belongs to the namespace it was opened in, so nothing here ever changes the caller's namespace. Errors carry
 // the kernel's own explanation (extended acknowledgement) when it gives one. writes() counts the requests that may
-// change something, for tests and for the promise that a restart changes nothing. Threads: one at a time per socket.
+// change something, for tests and for the promise that a restart changes nothing. together() sends several of them in one
+// write: the kernel carries out each in turn, also after one that failed. Threads: one at a time per socket.
 // Limits: message_bytes_max. Source: rtnetlink(7).
 #pragma once
 #include <linux/netlink.h>
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,15 +54,26 @@ public:
     static Result<Netlink> open(const Netns& netns);
 
     Status request(Message& message);  // sends and waits for the acknowledgement
+    // Every request() that `ask` makes, sent when it returns. The first failure is the result, told by its place among them.
+    Status together(const std::function<Status()>& ask);
     Status dump(Message& message, const std::function<void(const nlmsghdr&)>& on_message);
 
     uint64_t writes() const { return writes_; }
     int error_number() const { return error_number_; }  // errno of the last request, where a Code is too coarse
+    static uint64_t sends();  // write calls of all sockets of this process
+    Result<uint64_t> netns_cookie() const;  // of the namespace it was opened in
 
 private:
     explicit Netlink(Fd fd) : fd_(std::move(fd)) {}
 
-    Status send(Message& message, uint32_t sequence);
+    struct Batch {
+        std::vector<char> bytes;
+        uint32_t first = 0;  // sequence numbers
+        uint32_t count = 0;
+    };
+
+    Status send(const void* bytes, size_t count);
+    Status wait(uint32_t sequence, const std::function<void(const nlmsghdr&)>& on_message);
     Result<bool> receive(uint32_t sequence, const std::function<void(const nlmsghdr&)>& on_message);
 
     Fd fd_;
@@ -68,6 +81,7 @@ private:
     uint32_t sequence_ = 0;
     uint64_t writes_ = 0;
     std::vector<char> buffer_;
+    std::optional<Batch> batch_;
 };
 
 // The attributes of a message behind its fixed header: for_each_attribute(message, sizeof(ifinfomsg), visit).

@@ -6,10 +6,6 @@
 #include <cstring>
 #include <set>
 
-#include <skel/pod_egress.skel.h>
-
-#include "kernel/test_run.h"
-
 namespace weft::kernel {
 namespace {
 
@@ -43,25 +39,33 @@ std::map<abi::ct_key, abi::ct_entry> all_of(const NodeMaps& maps) {
 }  // namespace
 
 struct Rehearsal::Copy {
-    std::unique_ptr<pod_egress_bpf, void (*)(pod_egress_bpf*)> skeleton{nullptr, pod_egress_bpf__destroy};
+    explicit Copy(bpf_object* opened) : object(opened, bpf_object__close) {}
+
+    std::unique_ptr<bpf_object, void (*)(bpf_object*)> object;
     NodeMaps maps;  // those the second instance writes
+    int program = -1;
 };
 
-Rehearsal::Rehearsal() : copy_(std::make_unique<Copy>()) {}
-
+Rehearsal::Rehearsal() = default;
 Rehearsal::Rehearsal(Rehearsal&&) noexcept = default;
 Rehearsal::~Rehearsal() = default;
 
-Result<Rehearsal> Rehearsal::open(const std::string& bpf_dir) {
-    Rehearsal rehearsal;
-    rehearsal.maps_ = TRY(open_pinned_maps(bpf_dir));
-    bpf_object_open_opts options{};
-    options.sz = sizeof(options);
-    Copy& copy = *rehearsal.copy_;
-    copy.skeleton.reset(pod_egress_bpf__open_opts(&options));
-    if (!copy.skeleton) return fail_errno("open pod_egress");
+namespace {
+
+std::string hook_of(ProgramName program) {
+    switch (program) {
+        case ProgramName::tunnel_ingress:
+            return "tunnel_ingress";
+        case ProgramName::uplink_ingress:
+            return "uplink_ingress";
+        default:
+            return "pod_egress";
+    }
+}
+
+Status prepare_maps(bpf_object* object, const std::string& bpf_dir) {
     for (const std::string& name : pinned_map_names()) {
-        bpf_map* map = bpf_object__find_map_by_name(copy.skeleton->obj, name.c_str());
+        bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
         if (map == nullptr) continue;
         bpf_map__set_pin_path(map, nullptr);
         if (!shared_maps.contains(std::string_view(name).substr(0, name.rfind("_v")))) continue;
@@ -70,34 +74,57 @@ Result<Rehearsal> Rehearsal::open(const std::string& bpf_dir) {
         if (const int error = bpf_map__reuse_fd(map, pinned.get()))
             return fail(errno_error(-error, "reuse map " + name));
     }
-    if (const int error = pod_egress_bpf__load(copy.skeleton.get()))
-        return fail(errno_error(-error, "load pod_egress"));
-    copy.maps = TRY(maps_of_object(copy.skeleton->obj));
+    return {};
+}
+
+Result<ProgramTag> tag_of(int program) {
+    bpf_prog_info info{};
+    uint32_t bytes = sizeof(info);
+    if (bpf_obj_get_info_by_fd(program, &info, &bytes) != 0) return fail_errno("program info");
+    ProgramTag tag{};
+    std::copy(std::begin(info.tag), std::end(info.tag), tag.begin());
+    return tag;
+}
+
+}  // namespace
+
+Result<Rehearsal> Rehearsal::open(const std::string& bpf_dir, ProgramName program) {
+    const std::string hook = hook_of(program);
+    const std::string rehearsed = program == ProgramName::tunnel_ingress ? "tunnel_rehearsal" : hook;
+    Rehearsal rehearsal;
+    rehearsal.maps_ = TRY(open_pinned_maps(bpf_dir));
+    const std::span<const std::byte> elf = object_file(program);
+    bpf_object_open_opts options{};
+    options.sz = sizeof(options);
+    options.object_name = hook.c_str();
+    bpf_object* const opened = bpf_object__open_mem(elf.data(), elf.size(), &options);
+    if (opened == nullptr) return fail_errno("open " + hook);
+    rehearsal.copy_ = std::make_unique<Copy>(opened);
+    Copy& copy = *rehearsal.copy_;
+    TRY(prepare_maps(opened, bpf_dir));
+    bpf_program* const run = bpf_object__find_program_by_name(opened, rehearsed.c_str());
+    if (run == nullptr) return fail(Code::not_found, "no program " + rehearsed);
+    bpf_program__set_autoload(run, true);
+    if (const int error = bpf_object__load(opened)) return fail(errno_error(-error, "load " + hook));
+    copy.program = bpf_program__fd(run);
+    copy.maps = TRY(maps_of_object(opened));
 #define X(row, type, key, value, entries, flags) \
     if (!shared_maps.contains(#row))             \
         TRY(copy_rows(*rehearsal.maps_.row, *copy.maps.row, std::string_view(#type) == "ARRAY"));
     WEFT_MAPS(X)
 #undef X
-    bpf_prog_info info{};
-    uint32_t bytes = sizeof(info);
-    if (bpf_obj_get_info_by_fd(bpf_program__fd(copy.skeleton->progs.pod_egress), &info, &bytes) != 0)
-        return fail_errno("program info");
-    std::copy(std::begin(info.tag), std::end(info.tag), rehearsal.tag_.begin());
-    const Fd pinned(bpf_obj_get((bpf_dir + "/program/pod_egress").c_str()));
-    bpf_prog_info running{};
-    bytes = sizeof(running);
-    rehearsal.is_the_running_program_ = pinned && bpf_obj_get_info_by_fd(pinned.get(), &running, &bytes) == 0 &&
-                                        std::equal(std::begin(info.tag), std::end(info.tag), std::begin(running.tag));
+    rehearsal.tag_ = TRY(tag_of(bpf_program__fd(bpf_object__find_program_by_name(opened, hook.c_str()))));
+    const Fd pinned(bpf_obj_get((bpf_dir + "/program/" + hook).c_str()));
+    const auto running = pinned ? tag_of(pinned.get()) : Result<ProgramTag>(fail(Code::not_found, hook));
+    rehearsal.is_the_running_program_ = running && *running == rehearsal.tag_;
     return rehearsal;
 }
 
-Result<Rehearsed> Rehearsal::run(const Netns& netns, int ifindex, const net::Bytes& frame) {
+Result<Rehearsed> Rehearsal::run(const Netns& netns, int ifindex, const net::Bytes& frame, const TestSkb& skb) {
     const auto before = all_of(copy_->maps);
     const auto counted = TRY(read_drops(copy_->maps));
     Rehearsed seen;
-    TestRun run = TRY(netns.run([&]() -> Result<TestRun> {
-        return test_run(bpf_program__fd(copy_->skeleton->progs.pod_egress), ifindex, frame);
-    }));
+    TestRun run = TRY(netns.run([&]() -> Result<TestRun> { return test_run(copy_->program, ifindex, frame, skb); }));
     seen.action = run.action;
     seen.frame = std::move(run.frame);
     for (const DropCount& now : TRY(read_drops(copy_->maps))) {

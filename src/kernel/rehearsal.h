@@ -1,6 +1,7 @@
-// Rehearsal: what would this node's pod_egress do with a frame? The real program, loaded a second time: the rows that
+// Rehearsal: what would this node's program do with a frame? The real program, loaded a second time: the rows that
 // the agent writes are the node's own maps, what the program itself writes (conntrack, fragments, counters) goes into
-// copies. Nothing of the node changes, and nothing is sent: BPF_PROG_TEST_RUN redirects no packet.
+// copies. Nothing of the node changes, and nothing is sent: BPF_PROG_TEST_RUN redirects no packet. A test run has no
+// tunnel: what its header says, the sender's underlay address (host order) and the VNI, stands in TestSkb::cb.
 //
 // Errors: not_found when the node's maps are not pinned there. Costs as much memory as the node's conntrack holds.
 // Threads: one at a time. Source: bpf(2) BPF_PROG_TEST_RUN; bpf/abi/maps.h.
@@ -13,6 +14,7 @@
 #include "base/result.h"
 #include "kernel/bpf_object.h"
 #include "kernel/netns.h"
+#include "kernel/test_run.h"
 #include "net/packet_builder.h"
 
 namespace weft::kernel {
@@ -26,7 +28,8 @@ struct Rehearsed {
 
 class Rehearsal {
 public:
-    static Result<Rehearsal> open(const std::string& bpf_dir);
+    // pod_egress, tunnel_ingress or uplink_ingress.
+    static Result<Rehearsal> open(const std::string& bpf_dir, ProgramName program = ProgramName::pod_egress);
     Rehearsal(Rehearsal&&) noexcept;
     ~Rehearsal();
 
@@ -39,7 +42,7 @@ public:
     bool is_the_running_program() const { return is_the_running_program_; }
 
     // `ifindex` is the interface of `netns` (the node's) by which the frame comes.
-    Result<Rehearsed> run(const Netns& netns, int ifindex, const net::Bytes& frame);
+    Result<Rehearsed> run(const Netns& netns, int ifindex, const net::Bytes& frame, const TestSkb& skb = {});
 
 private:
     struct Copy;  // the second instance of the program

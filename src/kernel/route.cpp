@@ -205,6 +205,25 @@ Result<std::vector<Route>> list_routes(Netlink& netlink, uint8_t protocol) {
     return routes;
 }
 
+Result<net::Address> next_hop(Netlink& netlink, const net::Address& to, int link) {
+    Message message(RTM_GETROUTE, NLM_F_ACK);
+    rtmsg header{};
+    header.rtm_family = family_of(to);
+    header.rtm_dst_len = to.is_v4() ? 32 : 128;
+    message.header(header);
+    put_ip(message, RTA_DST, to);
+    message.put_u32(RTA_OIF, uint32_t(link));
+    std::optional<Route> found;
+    const Status asked = netlink.dump(message, [&](const nlmsghdr& reply) {
+        if (reply.nlmsg_type == RTM_NEWROUTE) found = read_route(reply);
+    });
+    if (!asked) return fail(Code::not_found, "way to " + to.text() + ": " + asked.error().message);
+    // IPv6 takes the link for a wish only.
+    if (!found || found->link != link || found->type != RouteType::unicast)
+        return fail(Code::not_found, "no way to " + to.text() + " by link " + std::to_string(link));
+    return found->gateway.value_or(to);
+}
+
 Status put_neighbour(Netlink& netlink, int link, const net::Address& address, const net::Mac& mac) {
     Message message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
     ndmsg header{};

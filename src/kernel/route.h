@@ -54,6 +54,10 @@ Status delete_route(Netlink& netlink, const Route& route);
 // Of table main; protocol 0 = all.
 Result<std::vector<Route>> list_routes(Netlink& netlink, uint8_t protocol = 0);
 
+// Where the kernel would send now what goes to this address by this link: the address itself when it is on the link, else
+// the gateway. not_found: no such way; of IPv4 Linux takes an address without any route for one on the link.
+Result<net::Address> next_hop(Netlink& netlink, const net::Address& to, int link);
+
 Status put_neighbour(Netlink& netlink, int link, const net::Address& address, const net::Mac& mac);
 
 }  // namespace weft::kernel

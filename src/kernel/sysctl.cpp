@@ -1,5 +1,8 @@
 #include "kernel/sysctl.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "base/fd.h"
 #include "base/strings.h"
 
@@ -25,6 +28,20 @@ Result<bool> set_sysctl(std::string_view name, std::string_view value) {
     if (TRY(get_sysctl(name)) == value) return false;
     TRY_IN("sysctl " + std::string(name), write_existing(path, value));
     return true;
+}
+
+Result<SysctlFolder> SysctlFolder::open(std::string_view name) {
+    const std::string path = TRY(path_of(name));
+    Fd fd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return fail_errno("open " + path);
+    return SysctlFolder(std::move(fd));
+}
+
+Status SysctlFolder::write(const std::string& name, std::string_view value) const {
+    const Fd file(::openat(fd_.get(), name.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!file) return fail_errno("sysctl " + name);
+    if (::write(file.get(), value.data(), value.size()) < 0) return fail_errno("sysctl " + name);
+    return {};
 }
 
 Result<std::string> get_sysctl(const Netns& netns, std::string_view name) {

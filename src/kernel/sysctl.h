@@ -12,6 +12,19 @@ namespace weft::kernel {
 Result<std::string> get_sysctl(std::string_view name);                   // trimmed; not_found
 Result<bool> set_sysctl(std::string_view name, std::string_view value);  // whether it had to be written
 
+// A folder of sysctls ("net/ipv6/conf") as the calling thread's namespace sees it: it stays that namespace's, whoever writes
+// there later and from where. not_found.
+class SysctlFolder {
+public:
+    static Result<SysctlFolder> open(std::string_view name);
+    Status write(const std::string& name, std::string_view value) const;  // without a look at what is set
+
+private:
+    explicit SysctlFolder(Fd fd) : fd_(std::move(fd)) {}
+
+    Fd fd_;
+};
+
 Result<std::string> get_sysctl(const Netns& netns, std::string_view name);
 Result<bool> set_sysctl(const Netns& netns, std::string_view name, std::string_view value);
 

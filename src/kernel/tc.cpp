@@ -108,6 +108,12 @@ Result<Attached> attach_filter(Netlink& netlink, int ifindex, Direction directio
     return Attached::changed;
 }
 
+Status attach_first_filter(Netlink& netlink, int ifindex, Direction direction, const Program& program) {
+    TRY(add_clsact(netlink, ifindex));
+    TRY_IN(doing("attach " + program.name, ifindex), write_filter(netlink, ifindex, direction, program));
+    return {};
+}
+
 Status detach_filter(Netlink& netlink, int ifindex, Direction direction) {
     if (!TRY(find_filter(netlink, ifindex, direction))) return {};
     Message message(RTM_DELTFILTER, NLM_F_REQUEST | NLM_F_ACK);

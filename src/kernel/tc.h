@@ -23,6 +23,8 @@ struct AttachedFilter {
 enum class Attached : uint8_t { unchanged, changed };
 
 Result<Attached> attach_filter(Netlink& netlink, int ifindex, Direction direction, const Program& program);
+// To an interface that was just made and has none: asks nothing first, so it may be part of Netlink::together().
+Status attach_first_filter(Netlink& netlink, int ifindex, Direction direction, const Program& program);
 Result<std::optional<AttachedFilter>> find_filter(Netlink& netlink, int ifindex, Direction direction);
 Status detach_filter(Netlink& netlink, int ifindex, Direction direction);  // not attached is success
 

@@ -71,6 +71,7 @@ public:
     std::map<ObjectKey, ObjectPtr> objects;
     std::vector<Brain::OnChange> handlers;
     bool listed = false;
+    std::string version;  // of run_until_idle(): seen up to here; "" = to be listed
 
 private:
     void tell(const ObjectPtr& before, ObjectPtr after) {
@@ -211,9 +212,32 @@ private:
         Heard& heard = std::get<Heard>(item);
         MapCache& cache = *caches_[heard.ear];
         if (auto* list = std::get_if<ObjectList>(&heard.news)) return cache.replace_all(std::move(list->items));
-        WatchEvent& event = std::get<WatchEvent>(heard.news);
+        apply(cache, std::get<WatchEvent>(std::move(heard.news)));
+    }
+
+    static void apply(MapCache& cache, WatchEvent&& event) {
         if (event.type == WatchEvent::Type::deleted) return cache.erase(event.object.key());
         if (event.type != WatchEvent::Type::bookmark) cache.put(std::move(event.object));
+    }
+
+    // What is new, in place of an ear. An API that does not answer leaves the cache as it is.
+    void catch_up(MapCache& cache) {
+        if (!cache.version.empty()) {
+            std::stop_source at_once;
+            at_once.request_stop();
+            const Status seen = client_.watch(cache.resource, cache.options, cache.version, at_once.get_token(),
+                                              [&cache](WatchEvent&& event) {
+                                                  cache.version = event.object.resource_version();
+                                                  apply(cache, std::move(event));
+                                                  return true;
+                                              });
+            if (seen || seen.error().code != Code::gone) return;
+            cache.version.clear();
+        }
+        if (Result<ObjectList> list = client_.list(cache.resource, cache.options)) {
+            cache.version = list->resource_version;
+            cache.replace_all(std::move(list->items));
+        }
     }
 
     // After a sync: runs one key of each reconciler and what is due by time; false when there was nothing to do.
@@ -300,11 +324,7 @@ void ThreadedBrain::run(std::stop_token stop) {
 
 void ThreadedBrain::run_until_idle() {
     for (int round = 0; round < idle_rounds_max; round++) {
-        for (const auto& cache : caches_) {
-            // An API that does not answer leaves its cache as it is.
-            if (Result<ObjectList> list = client_.list(cache->resource, cache->options))
-                cache->replace_all(std::move(list->items));
-        }
+        for (const auto& cache : caches_) catch_up(*cache);
         bool worked = drain_inbox();
         while (work_once()) worked = true;
         if (!worked) return;

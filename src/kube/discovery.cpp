@@ -63,7 +63,7 @@ Result<Resource> find_by_name(const std::vector<ServedKind>& kinds, std::string_
         if (kind.resource.plural == word || kind.singular == word || kind.resource.kind == word || is_short)
             return kind.resource;
     }
-    return fail(Code::not_found, fmt::format("the server doesn't have a resource type \"{}\"", name));
+    return fail(Code::not_found, fmt::format("the server doesn't have a resource type \"{}\"; kubectl api-resources lists them", name));
 }
 
 Result<Resource> find_by_kind(const std::vector<ServedKind>& kinds, std::string_view api_version, std::string_view kind) {

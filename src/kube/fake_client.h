@@ -1,5 +1,6 @@
 // FakeClient: an API server in a map, for tests of reconcilers: create/update/patch(merge, json)/delete with resourceVersion
-// preconditions, status apart from spec, finalizers, generateName, uid, generation; watch replays from history. No schema.
+// preconditions, status apart from spec, finalizers, generateName, uid, generation; watch replays from history, and ends with
+// a bookmark when it was to stop before it began: a look at what is new. No schema.
 // `fail_next(code)` makes the next write fail; `log()` lists the writes made, so that a test can count them.
 #pragma once
 #include <map>

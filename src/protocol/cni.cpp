@@ -54,6 +54,16 @@ std::string encode(const Request& request) {
                         {"podUID", request.pod_uid},
                         {"mtu", int64_t(request.mtu)},
                         {"network", request.network}};
+    if (!request.address.empty()) object["address"] = request.address;
+    if (!request.host_ports.empty()) {
+        json::Array ports;
+        for (const HostPort& port : request.host_ports)
+            ports.push_back(json::Object{{"number", int64_t(port.number)},
+                                         {"target", int64_t(port.target)},
+                                         {"protocol", net::protocol_name(port.protocol)},
+                                         {"address", port.address}});
+        object["hostPorts"] = std::move(ports);
+    }
     if (request.command == Command::gc) {
         json::Array valid;
         for (const Attachment& attachment : request.valid)
@@ -82,6 +92,13 @@ Result<Request> decode_request(std::string_view text) {
     request.pod_uid = TRY(text_field(object, "podUID"));
     request.mtu = unsigned(TRY(number_field(object, "mtu")));
     request.network = TRY(text_field(object, "network"));
+    request.address = TRY(text_field(object, "address"));
+    if (const json::Array* const ports = json::find_array(object, {"hostPorts"}))
+        for (const json::Value& port : *ports)
+            request.host_ports.push_back({uint16_t(TRY(number_field(port, "number"))),
+                                          uint16_t(TRY(number_field(port, "target"))),
+                                          TRY(net::parse_protocol(TRY(text_field(port, "protocol")))),
+                                          TRY(text_field(port, "address"))});
     if (request.command == Command::gc) {
         const json::Array* const valid = json::find_array(object, {"valid"});
         if (valid == nullptr) return fail(Code::invalid, "valid: must be a list");

@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "net/address.h"
 
 namespace weft::protocol::cni {
 
@@ -35,6 +36,7 @@ enum class Answer : int {
     interface_exists = 110,
     address_exhausted = 111,
     vswitch_not_found = 112,
+    host_port_taken = 120,
     check_difference = 130,
     internal = 999,
 };
@@ -46,6 +48,15 @@ struct Attachment {
     std::string container_id;
     std::string ifname;
     auto operator<=>(const Attachment&) const = default;
+};
+
+// A port of the node that leads to the container, as the runtime says it.
+struct HostPort {
+    uint16_t number = 0;
+    uint16_t target = 0;
+    net::Protocol protocol = net::Protocol::tcp;
+    std::string address;  // "" = all of the node's
+    bool operator==(const HostPort&) const = default;
 };
 
 struct Request {
@@ -61,6 +72,9 @@ struct Request {
     // Of GC: what is still in use, and when the call began (monotonic milliseconds): younger attachments are not touched.
     std::vector<Attachment> valid;
     uint64_t started_ms = 0;
+    // Of ADD: an address that the pod shall have ("" = any), and ports of the node that it must have by its Pod.
+    std::string address{};
+    std::vector<HostPort> host_ports{};
     bool operator==(const Request&) const = default;
 };
 

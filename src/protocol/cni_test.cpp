@@ -8,6 +8,10 @@ namespace {
 TEST(CniProtocol, a_request_comes_back_as_it_was) {
     const Request request{Command::check, "abc", "eth0", "/run/netns/x", "default", "web-0", "uid-1", 1400};
     EXPECT_EQ(decode_request(encode(request)).value(), request);
+    Request ports{Command::add, "abc", "eth0"};
+    ports.address = "10.0.0.7";
+    ports.host_ports = {{8080, 80, net::Protocol::tcp, ""}, {53, 5353, net::Protocol::udp, "198.18.1.1"}};
+    EXPECT_EQ(decode_request(encode(ports)).value(), ports);
     Request gc{Command::gc};
     gc.network = "weft";
     gc.valid = {{"a", "eth0"}, {"b", "eth1"}};

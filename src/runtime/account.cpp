@@ -6,14 +6,15 @@ namespace weft::runtime {
 namespace {
 
 constexpr Duration retry_renewal = std::chrono::seconds(10);
+constexpr Duration retry_first = std::chrono::milliseconds(500);  // a new namespace's account is being made
 constexpr std::string_view root_ca_config_map = "kube-root-ca.crt";
+
+}  // namespace
 
 std::string account_of(const kube::Object& pod) {
     const std::string_view name = pod.string({"spec", "serviceAccountName"});
     return std::string(name.empty() ? "default" : name);
 }
-
-}  // namespace
 
 RequestToken token_requester(kube::Endpoint api) {
     return [api = std::move(api)](const kube::Object& pod, const TokenWish& wish) -> Result<std::string> {
@@ -38,31 +39,47 @@ RequestToken token_requester(kube::Endpoint api) {
     };
 }
 
-Result<bool> automounts(const kube::Object& pod, kube::Client& client) {
+Result<bool> automounts(const kube::Object& pod, const kube::ObjectPtr& account) {
     if (pod.find({"spec", "automountServiceAccountToken"}) != nullptr)
         return pod.boolean({"spec", "automountServiceAccountToken"});
-    const kube::Object account =
-        TRY(client.get(kube::service_accounts, {std::string(pod.ns()), account_of(pod)}));
-    return account.find({"automountServiceAccountToken"}) == nullptr || account.boolean({"automountServiceAccountToken"});
+    if (!account) return fail(Code::not_found, fmt::format("serviceaccount \"{}\" not found", account_of(pod)));
+    return account->boolean({"automountServiceAccountToken"}, true);
 }
 
-Result<std::string> current_token(AccountTokens& tokens, const kube::Object& pod, const TokenWish& wish,
-                                  const RequestToken& request, MonotonicTime now) {
+Result<std::string> current_token(AccountTokens& tokens, const TokenWish& wish,
+                                  const std::function<void(const TokenWish&)>& ask, MonotonicTime now) {
     AccountTokens::Token& token = tokens.tokens[wish];
-    if (!token.text.empty() && now < token.renew_at) return token.text;
-    auto fresh = request(pod, wish);
-    if (!fresh && token.text.empty()) {
-        tokens.tokens.erase(wish);
-        return fail(fresh.error());
+    if (!token.asked && now >= token.renew_at) {
+        token.asked = true;
+        ask(wish);
     }
-    if (fresh) token.text = std::move(*fresh);
-    token.renew_at = now + (fresh ? Duration(std::chrono::seconds(wish.lifetime_s)) * 4 / 5 : retry_renewal);
-    return token.text;
+    if (!token.text.empty()) return token.text;
+    return fail(Code::unavailable, token.error.empty() ? "token: it is being asked for" : token.error);
+}
+
+void token_came(AccountTokens& tokens, const TokenWish& wish, const Result<std::string>& token, MonotonicTime now) {
+    AccountTokens::Token& mine = tokens.tokens[wish];
+    mine.asked = false;
+    mine.error = token ? "" : token.error().message;
+    if (token) mine.text = *token;
+    const Duration wait = token               ? Duration(std::chrono::seconds(wish.lifetime_s)) * 4 / 5
+                          : mine.text.empty() ? retry_first
+                                              : retry_renewal;
+    mine.renew_at = now + wait;
+}
+
+bool first_is_awaited(const AccountTokens& tokens) {
+    return std::any_of(tokens.tokens.begin(), tokens.tokens.end(), [](const auto& entry) {
+        return entry.second.asked && entry.second.text.empty() && entry.second.error.empty();
+    });
 }
 
 std::optional<MonotonicTime> renewal(const AccountTokens& tokens) {
     std::optional<MonotonicTime> first;
-    for (const auto& [wish, token] : tokens.tokens) first = first ? std::min(*first, token.renew_at) : token.renew_at;
+    for (const auto& [wish, token] : tokens.tokens) {
+        if (token.asked) continue;
+        first = first ? std::min(*first, token.renew_at) : token.renew_at;
+    }
     return first;
 }
 

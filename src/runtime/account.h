@@ -1,10 +1,12 @@
 // Account: what a pod's containers find in /var/run/secrets/kubernetes.io/serviceaccount: the token of its ServiceAccount,
 // the CA of the API server and the namespace; and tokens for projected volumes.
 //
-// Not for a pod, or an account, that says automountServiceAccountToken: false. A token is asked for anew after four
-// fifths of its life; until that succeeds the old one stays. Threads: the brain's. Source: spec/kubernetes.md API-130;
-// Kubernetes' kube-api-access volume.
+// Not for a pod, or an account, that says automountServiceAccountToken: false. A token is asked for by other threads
+// (hands.h), anew after four fifths of its life; until that succeeds the old one stays, so a container starts again also
+// while the API server is away. Threads: the brain's. Source: spec/kubernetes.md API-130; Kubernetes' kube-api-access
+// volume.
 #pragma once
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -29,8 +31,9 @@ struct AccountTokens {
     struct Token {
         std::string text;
         MonotonicTime renew_at{};
+        bool asked = false;
+        std::string error;  // of the last try
     };
-    std::optional<bool> automount;  // once it is known
     std::map<TokenWish, Token> tokens;
 };
 
@@ -38,11 +41,16 @@ using RequestToken = std::function<Result<std::string>(const kube::Object& pod, 
 // Over the API server's serviceaccounts/token.
 RequestToken token_requester(kube::Endpoint api);
 
-// Whether the pod gets the mount; reads its ServiceAccount unless the pod says so itself.
-Result<bool> automounts(const kube::Object& pod, kube::Client& client);
-// A token that still counts, the one we have or a new one.
-Result<std::string> current_token(AccountTokens& tokens, const kube::Object& pod, const TokenWish& wish,
-                                  const RequestToken& request, MonotonicTime now);
+std::string account_of(const kube::Object& pod);
+// Whether the pod gets the mount, by what it says itself, else by its account (nullptr: there is none yet).
+Result<bool> automounts(const kube::Object& pod, const kube::ObjectPtr& account);
+// The token there is; `ask` is called when one is missing or to be renewed, and does not wait. While there is none:
+// unavailable, or what the last try said.
+Result<std::string> current_token(AccountTokens& tokens, const TokenWish& wish,
+                                  const std::function<void(const TokenWish&)>& ask, MonotonicTime now);
+void token_came(AccountTokens& tokens, const TokenWish& wish, const Result<std::string>& token, MonotonicTime now);
+// Whether one that there never was is being asked for and nothing is wrong so far.
+bool first_is_awaited(const AccountTokens& tokens);
 // When the first of them is to be renewed.
 std::optional<MonotonicTime> renewal(const AccountTokens& tokens);
 

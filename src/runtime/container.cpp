@@ -40,6 +40,10 @@ static void remember(ContainerRun& container, const json::Value& status, bool ad
     container.attempt = unsigned(json::find_int(status, {"restartCount"}));
     if (const json::Value* last = json::find(status, {"lastState", "terminated"}))
         container.last = ended_report(container, container.attempt == 0 ? 0 : container.attempt - 1, *last);
+    if (adopted) {
+        container.ready = json::find_bool(status, {"ready"});
+        container.startup_passed = json::find_bool(status, {"started"});
+    }
     if (adopted || container.init) return;
     const json::Value* terminated = json::find(status, {"state", "terminated"});
     const json::Value* running = json::find(status, {"state", "running"});
@@ -187,9 +191,10 @@ void ContainerSteps::heard(PodRun& run, Report&& report) {
         const bool was_running =
             container.state == ContainerRun::State::running && container.report.attempt == report.attempt;
         if (container.report == report && (was_running || ended(container))) return;
+        const bool adopted = container.state == ContainerRun::State::waiting;
+        if (report.attempt != container.attempt) container.ready = container.startup_passed = false;
         container.attempt = report.attempt;
         container.report = std::move(report);
-        const bool adopted = container.state == ContainerRun::State::waiting;
         if (!was_running && container.report.error.empty()) begin_running(run, container, adopted);
         if (container.report.running) return;
         container.state = ContainerRun::State::terminated;
@@ -201,6 +206,7 @@ void ContainerSteps::heard(PodRun& run, Report&& report) {
 }
 
 void ContainerSteps::begin_running(PodRun& run, ContainerRun& container, bool adopted) {
+    const bool was_ready = adopted && container.ready, had_started = adopted && container.startup_passed;
     container.state = ContainerRun::State::running;
     container.started = world_.brain.clock().now();
     forget_doings(container);
@@ -208,6 +214,9 @@ void ContainerSteps::begin_running(PodRun& run, ContainerRun& container, bool ad
     world_.events.normal(*run.object, "Started", "Started container " + container.name);
     // One that an earlier runtime started has had its hook.
     if (adopted || !begin_hook(run, container, "PostStart", grace_of(run))) begin_asking(run, container);
+    // A restart of the runtime takes no traffic from it: what its probes said last holds until they say otherwise.
+    container.startup_passed |= had_started;
+    container.ready |= was_ready;
 }
 
 void ContainerSteps::plan_restart(PodRun& run, ContainerRun& container) {

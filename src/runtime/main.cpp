@@ -15,14 +15,16 @@ static constexpr unsigned makers =
     16;  // pods wired at a time; one that waits for an address holds its place for seconds
 static constexpr unsigned askers = 16;  // probes asked at a time; each waits at most its timeout
 static constexpr Duration uplink_period = std::chrono::seconds(1);
+static constexpr unsigned token_askers = 4;  // one that meets an API server that is away waits for its answer
 static constexpr unsigned hookers = 16;  // lifecycle hooks under way; each waits at most its pod's grace period
 
 Status run(const Options& options, std::stop_token stop) {
     const std::unique_ptr<kube::Client> client = kube::connect(options.api);
-    return run_with(*client, options, stop);
+    const RequestToken request = options.api.unix_socket.empty() ? RequestToken() : token_requester(options.api);
+    return run_with(*client, options, stop, request);
 }
 
-Status run_with(kube::Client& client, const Options& options, std::stop_token stop) {
+Status run_with(kube::Client& client, const Options& options, std::stop_token stop, const RequestToken& request_token) {
     TRY(check_node_name(options.node));
     const SandboxMaker sandboxes = TRY(SandboxMaker::create(options));
     std::string address = uplink_address();
@@ -31,13 +33,16 @@ Status run_with(kube::Client& client, const Options& options, std::stop_token st
     const kube::Cache& pods_cache = brain->watch(kube::pods, {.field_selector = "spec.nodeName=" + options.node});
     const kube::Cache& config_maps = brain->watch(kube::config_maps);
     const kube::Cache& secrets = brain->watch(kube::secrets);
+    const kube::Cache& service_accounts = brain->watch(kube::service_accounts);
     const kube::Cache& services = brain->watch(kube::services);
     const kube::Cache& namespaces = brain->watch(kube::namespaces);
     const kube::Cache& vpcs = brain->watch(kube::vpcs);
 
-    Hands making(makers), asking(askers), hooking(hookers);
-    World world{options, client,     *brain,      events,  sandboxes, making,     asking, hooking,
-                stop,    pods_cache, config_maps, secrets, services,  namespaces, vpcs,   address};
+    Hands making(makers), asking(askers), hooking(hookers), asking_tokens(token_askers);
+    World world{options, client,        *brain,     events,      sandboxes, making,           asking,   hooking,
+                asking_tokens, stop, pods_cache, config_maps, secrets,   service_accounts, services, namespaces,
+                vpcs,    address};
+    world.request_token = request_token;
     Pods pods(world);
     kube::Brain::Queue& queue =
         brain->add_reconciler("pods", [&](const kube::ObjectKey& key) { return pods.reconcile(key); });
@@ -46,12 +51,11 @@ Status run_with(kube::Client& client, const Options& options, std::stop_token st
     brain->on_change(pods_cache, [&](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
         queue.add((after ? after : before)->key());
     });
-    for (const kube::Cache* cache : {&config_maps, &secrets})
+    for (const kube::Cache* cache : {&config_maps, &secrets, &service_accounts})
         brain->on_change(*cache, [&](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
             if (brain->synced()) pods.look_again_in((after ? after : before)->ns());
         });
 
-    if (!options.api.unix_socket.empty()) world.request_token = token_requester(options.api);
     std::atomic<bool> registered = false;
     // At once when the uplink changed or the API did not take it, else now and then: someone may have edited it.
     std::optional<MonotonicTime> told_at;

@@ -14,6 +14,7 @@
 #include "base/instance.h"
 #include "base/result.h"
 #include "kube/client.h"
+#include "runtime/account.h"
 
 namespace weft::runtime {
 
@@ -28,8 +29,9 @@ struct Options {
 
 // Until stopped. Called in the node's network namespace, as root.
 Status run(const Options& options, std::stop_token stop);
-// The same over a given client, for tests.
-Status run_with(kube::Client& client, const Options& options, std::stop_token stop);
+// The same over a given client, for tests. Without `request_token` pods get no tokens.
+Status run_with(kube::Client& client, const Options& options, std::stop_token stop,
+                const RequestToken& request_token = {});
 
 // `weft shim --dir DIR`: runs the processes of one pod. `weft shim --exec`: enters a container (exec.cpp).
 int shim_main(int argc, char** argv);

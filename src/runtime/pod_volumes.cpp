@@ -1,3 +1,4 @@
+#include "base/fd.h"
 #include "runtime/pods.h"
 #include "runtime/plan.h"
 #include "runtime/volume_files.h"
@@ -7,17 +8,51 @@ namespace weft::runtime {
 static constexpr Duration mount_retry = std::chrono::seconds(10);
 static constexpr Duration account_retry = std::chrono::milliseconds(500);  // a new namespace's account is being made
 
+void Pods::ask_for_token(PodRun& run, const TokenWish& wish) {
+    world_.token_askers.submit([this, &brain = world_.brain, request = world_.request_token, uid = run.record.uid,
+                                pod = run.object, wish] {
+        const Result<std::string> token = request(*pod, wish);
+        brain.post([this, uid, wish, token] {
+            PodRun* const mine = find(uid);
+            if (mine == nullptr) return;
+            token_came(mine->account, wish, token, world_.brain.clock().now());
+            look(uid);
+        });
+    });
+}
+
+Result<std::string> Pods::token_of(PodRun& run, const TokenWish& wish) {
+    const auto ask = [&](const TokenWish& missing) { ask_for_token(run, missing); };
+    return current_token(run.account, wish, ask, world_.brain.clock().now());
+}
+
+Result<bool> Pods::gets_account(const PodRun& run) const {
+    return automounts(*run.object, world_.service_accounts.get({run.record.key.ns, account_of(*run.object)}));
+}
+
+// While the sandbox is made, so that the containers need not wait for it then.
+void Pods::ask_ahead(PodRun& run) {
+    if (!world_.request_token) return;
+    if (const Result<bool> wanted = gets_account(run); wanted && *wanted) (void)token_of(run, {});
+}
+
+// What an earlier runtime had been given counts on; a fresh one is asked for all the same.
+void Pods::adopt_token(PodRun& run) const {
+    if (!world_.request_token) return;
+    const std::string folder = world_.sandboxes.volume_folder(run.record.uid, account_volume, false);
+    if (Result<std::string> token = read_file(folder + "/token"); token && !token->empty())
+        run.account.tokens[TokenWish{}].text = std::move(*token);
+}
+
 // The user's volumes, and the one with the account's token.
 Result<std::vector<VolumePlan>> Pods::plan_all(PodRun& run) {
     References references = world_.references(run.record.key.ns, run.record.ips);
     if (!world_.request_token) return plan_volumes(*run.object, references);
     references.token = [&](const std::string& audience, int64_t lifetime_s) {
-        return current_token(run.account, *run.object, {audience, lifetime_s}, world_.request_token,
-                             world_.brain.clock().now());
+        return token_of(run, {audience, lifetime_s});
     };
     std::vector<VolumePlan> plans = TRY(plan_volumes(*run.object, references));
-    if (!run.account.automount) run.account.automount = TRY(automounts(*run.object, world_.client));
-    if (*run.account.automount) plans.push_back(TRY(plan_account_volume(*run.object, references)));
+    if (TRY(gets_account(run))) plans.push_back(TRY(plan_account_volume(*run.object, references)));
     return plans;
 }
 
@@ -40,6 +75,7 @@ bool Pods::settle_volumes(PodRun& run, Due& due) {
         run.volume_error.clear();
         return run.volumes_made = true;
     }
+    if (first_is_awaited(run.account)) return run.volumes_made;  // its coming is another look
     const bool may_come_soon = put.error().code == Code::not_found && !run.volumes_made;
     due = sooner(due, world_.brain.clock().now() + (may_come_soon ? account_retry : mount_retry));
     if (run.volume_error != put.error().message) {

@@ -58,6 +58,7 @@ void Pods::adopt() {
             run->object = object;
             run->started_at = object->string({"status", "startTime"}, rfc3339(world_.brain.clock().wall()));
             steps_.prepare(*run, true);
+            adopt_token(*run);
         } else {
             kube::Object gone = kube::Object::of(kube::pods, record.key);
             gone.set({"metadata", "uid"}, record.uid);
@@ -117,9 +118,13 @@ Outcome Pods::reconcile(const kube::ObjectKey& key) {
             runs_.erase(uid);
             continue;
         }
+        if (run.stage == Stage::linking) continue;  // what its shim will say is not known yet
         if (Status written = write_status(run); !written) outcome = written;
     }
     publish();
+    // An API server that is away takes no status; probes and restarts go on in their time.
+    if (!outcome && due)
+        queue_->add_after(key, std::max<Duration>(*due - world_.brain.clock().now(), std::chrono::milliseconds(1)));
     if (!outcome && outcome.error().code != Code::conflict && outcome.error().code != Code::not_found)
         return Outcome::failed(outcome.error().in("pod " + key.text()));
     if (!outcome) due = sooner(due, world_.brain.clock().now() + retry_first);
@@ -177,6 +182,7 @@ Pods::Due Pods::make(PodRun& run) {
     run.retry_at.reset();
     run.stage = Stage::making;
     run.busy = true;
+    ask_ahead(run);
     const World::VpcView vpc = world_.vpc_view(run.record.key.ns);
     world_.makers.submit([this, key = run.record.key, uid = run.record.uid, object = run.object, vpc] {
         const Result<Record> result = world_.sandboxes.make(key, uid, [&](const std::vector<std::string>& ips) {

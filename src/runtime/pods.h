@@ -40,7 +40,7 @@ public:
     void use_queue(kube::Brain::Queue& queue) { queue_ = &queue; }
     void adopt();
     kube::Outcome reconcile(const kube::ObjectKey& key);
-    // A ConfigMap or Secret changed: containers that wait for one try again now.
+    // A ConfigMap, Secret or ServiceAccount changed: containers that wait for one try again now.
     void look_again_in(std::string_view ns);
 
     const Published<PodViews>& views() const { return views_; }
@@ -61,6 +61,11 @@ private:
     Due step_up(PodRun& run);
     bool settle_volumes(PodRun& run, Due& due);  // pod_volumes.cpp
     Result<std::vector<VolumePlan>> plan_all(PodRun& run);
+    Result<bool> gets_account(const PodRun& run) const;
+    Result<std::string> token_of(PodRun& run, const TokenWish& wish);
+    void ask_for_token(PodRun& run, const TokenWish& wish);
+    void ask_ahead(PodRun& run);
+    void adopt_token(PodRun& run) const;
     Due stop_containers(PodRun& run);
     Due unmake(PodRun& run);
     void unmade(const std::string& uid, const Status& result);

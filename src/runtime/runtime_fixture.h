@@ -69,7 +69,7 @@ protected:
                         .self_binary = fs::read_symlink("/proc/self/exe").string(),
                         .api = {}};
         thread_ = std::jthread([this, options](std::stop_token stop) {
-            const Status status = run_with(client_, options, stop);
+            const Status status = run_with(client_, options, stop, request_token_);
             EXPECT_TRUE(status) << status.error().message;
         });
     }
@@ -158,6 +158,7 @@ protected:
     Instance instance_;
     std::string folder_;
     kube::FakeClient client_;
+    RequestToken request_token_;
     std::unique_ptr<io::Stream> stream_;
     std::jthread thread_;
 };

@@ -162,6 +162,22 @@ TEST_F(RuntimeTest, ARestartedRuntimeFindsItsPodsAndReportsWhatEndedMeanwhile) {
     EXPECT_EQ(cni_calls().find("DEL uid-stays"), std::string::npos);
 }
 
+TEST_F(RuntimeTest, ARestartedRuntimeLeavesReadyPodsReady) {
+    start();
+    create("web",
+           "containers: [{name: main, image: client, command: [/bin/sh, -c, 'exec sleep 600'], readinessProbe: {exec: {command: "
+           "[/bin/sh, -c, 'while [ -e " + folder_ + "/slow ]; do sleep 0.05; done']}, periodSeconds: 1, timeoutSeconds: 60}}]");
+    ASSERT_TRUE(is_ready("web"));
+    stop();
+    ASSERT_TRUE(write_file(folder_ + "/slow", ""));  // its next answer takes long
+    create("comes", echo_spec);
+    start();
+    ASSERT_TRUE(is_ready("comes"));  // the pods of the first life are taken over by then
+    EXPECT_TRUE(condition_is(pod("web"), "Ready", "True"));
+    EXPECT_TRUE(json::find_bool(container_status("web"), {"ready"}));
+    ASSERT_EQ(::unlink((folder_ + "/slow").c_str()), 0);
+}
+
 TEST_F(RuntimeTest, AKilledShimTakesItsProcessesAlongAndTheContainerComesBack) {
     start();
     create("web", echo_spec);

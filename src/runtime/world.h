@@ -20,10 +20,12 @@ struct World {
     Hands& makers;  // sandboxes
     Hands& askers;  // probes
     Hands& hooks;   // lifecycle hooks
+    Hands& token_askers;
     std::stop_token stop;
     const kube::Cache& pods;
     const kube::Cache& config_maps;
     const kube::Cache& secrets;
+    const kube::Cache& service_accounts;
     const kube::Cache& services;
     const kube::Cache& namespaces;
     const kube::Cache& vpcs;

@@ -36,8 +36,10 @@ std::vector<ProcessSpec> processes(const SupervisorOptions& options) {
                                 .arguments = {options.self_binary, name, "--instance", instance.name(), "--node", node.name},
                                 .cgroup = instance.system_cgroup(node.name),
                                 .health_socket = instance.node_run_dir(node.name) + "/" + name + ".health.sock"};
-            if (name == "keeper" && !options.dns_upstream.empty())
-                process.arguments.insert(process.arguments.end(), {"--dns-upstream", options.dns_upstream});
+            if (name == "keeper") {
+                const std::vector<std::string> dns = options.dns.arguments();
+                process.arguments.insert(process.arguments.end(), dns.begin(), dns.end());
+            }
             if (name == "runtime") {
                 std::string zones;
                 for (const std::string& zone : node.zones) zones += (zones.empty() ? "" : ",") + zone;

@@ -12,6 +12,7 @@
 
 #include "base/instance.h"
 #include "base/result.h"
+#include "protocol/dns_options.h"
 #include "standalone/process.h"
 #include "standalone/topology.h"
 
@@ -22,7 +23,7 @@ struct SupervisorOptions {
     std::vector<NodeSpec> nodes;
     std::string self_binary;  // the weft binary
     std::string cni_binary;   // weft-cni beside it
-    std::string dns_upstream; // "" = names outside the VPC are refused
+    protocol::DnsOptions dns;
 };
 
 std::vector<ProcessSpec> processes(const SupervisorOptions& options);

@@ -110,6 +110,12 @@ Status build_topology(const Instance& instance, const std::vector<NodeSpec>& nod
     return {};
 }
 
+Status leave_street(const Instance& instance, const NodeSpec& node) {
+    if (!Netns::exists(instance.fabric_netns())) return {};
+    Netlink netlink = TRY(Netlink::open(TRY(Netns::open(instance.fabric_netns()))));
+    return kernel::delete_link(netlink, "port" + std::to_string(node.number));
+}
+
 Status remove_topology(const Instance& instance) {
     const std::string prefix = "weft-" + instance.name() + "-";
     for (const std::string& name : TRY(Netns::list()))

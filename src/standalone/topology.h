@@ -31,6 +31,8 @@ net::Address underlay_address(const NodeSpec& node);
 net::Address ipv6_underlay_address(const NodeSpec& node);
 
 Status build_topology(const Instance& instance, const std::vector<NodeSpec>& nodes);
+// Takes the node's port off the street, and with it its uplink; gone already is success.
+Status leave_street(const Instance& instance, const NodeSpec& node);
 // Every namespace whose name carries the instance, pods' and service endpoints' too.
 Status remove_topology(const Instance& instance);
 

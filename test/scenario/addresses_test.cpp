@@ -4,51 +4,32 @@
 //
 //   n1 (cn-local-a)   n2 (cn-local-b)   n3 (cn-local-a)
 //   vsw-zone-a 10.0.1.0/24, vsw-tiny 10.0.9.0/29 in a; vsw-zone-b 10.0.2.0/24 in b
+#include <cstdlib>
+#include <memory>
 #include <set>
 
 #include "base/fd.h"
 #include "base/strings.h"
 #include "net/address.h"
+#include "support/objects.h"
 #include "support/world_main.h"
 
 namespace weft::test {
-
-static constexpr int soon_s = 90;
-
-static std::string apply_example(const std::string& number) {
-    const Output output = world->kubectl("apply -f $(ls " + root() + "/examples/acs/" + number + "-*.yaml)");
-    return output.ok() ? "" : output.text;
-}
-
-static std::string text_at(const json::Value& object, json::Path path) { return std::string(json::find_string(object, path)); }
-
-static std::string annotation(const json::Value& object, std::string_view name) {
-    return text_at(object, {"metadata", "annotations", name});
-}
 
 static std::string address(const std::string& ns, const std::string& pod) {
     return text_at(world->get("pod " + pod, ns), {"status", "podIP"});
 }
 
-static std::string running(const std::string& ns, const std::vector<std::string>& pods) {
-    return eventually(soon_s, [&]() -> std::string {
-        for (const std::string& pod : pods) {
-            const json::Value object = world->get("pod " + pod, ns);
-            if (text_at(object, {"status", "phase"}) != "Running" || text_at(object, {"status", "podIP"}).empty())
-                return ns + "/" + pod + ": " + text_at(object, {"status", "phase"});
-        }
-        return "";
-    });
-}
+static std::string running(const std::string& ns, const std::vector<std::string>& pods) { return running(*world, ns, pods); }
 
-// Until the condition holds for the objects' list.
-static std::string until_list(const std::string& what, const std::string& ns,
-                              const std::function<std::string(const json::Array&)>& holds) {
-    return eventually(soon_s, [&]() -> std::string {
-        const json::Value list = world->get(what, ns);
-        const json::Array* const items = json::find_array(list, {"items"});
-        return items == nullptr ? what + ": no answer" : holds(*items);
-    });
+// What a pod gets that says nothing itself and that nothing selects.
+static std::string is_default(const json::Value& pod) {
+    const std::string ip = text_at(pod, {"status", "podIP"});
+    if (!is_in(ip, "10.0.1.0/24") && !is_in(ip, "10.0.2.0/24")) return "address " + ip;
+    for (const char* name : {"network.alibabacloud.com/vswitch-ids", "network.alibabacloud.com/security-group-ids",
+                             "k8s.aliyun.com/pod-networking", "k8s.aliyun.com/pod-eni"})
+        if (!annotation(pod, name).empty()) return std::string(name) + ": " + annotation(pod, name);
+    return "";
 }
 
 static int64_t available(const std::string& vswitch) {
@@ -76,57 +57,45 @@ static std::string zone_a_counts(size_t kept) {
     });
 }
 
-static std::string event_on(const std::string& ns, const std::string& name, const std::string& reason,
-                            const std::string& text) {
-    return eventually(soon_s, [&]() -> std::string {
-        const json::Value list = world->get("events --field-selector involvedObject.name=" + name, ns);
-        const json::Array* const items = json::find_array(list, {"items"});
-        std::string seen;
-        for (const json::Value& event : items == nullptr ? json::Array() : *items) {
-            if (text_at(event, {"reason"}) == reason && text_at(event, {"message"}).find(text) != std::string::npos)
-                return "";
-            seen += text_at(event, {"reason"}) + ": " + text_at(event, {"message"}) + "\n";
-        }
-        return "no event " + reason + " with \"" + text + "\" on " + name + "; there are:\n" + seen;
-    });
-}
-
-static bool is_in(const std::string& address, std::string_view cidr) {
-    const auto parsed = net::Address::parse(address);
-    return parsed && MUST(net::Prefix::parse(cidr)).contains(*parsed);
-}
-
 TEST(Addresses, acs_01_a_pod_gets_its_address_from_the_vswitch_it_names) {
-    ASSERT_EQ(apply_example("01"), "");
+    ASSERT_EQ(apply_example(*world, "01"), "");
     ASSERT_EQ(running("ex-01", {"placed", "defaulted"}), "");
     const std::string placed = address("ex-01", "placed");
     EXPECT_TRUE(is_in(placed, "10.0.2.0/24")) << placed;
-    const std::string defaulted = address("ex-01", "defaulted");
-    EXPECT_TRUE(is_in(defaulted, "10.0.1.0/24") || is_in(defaulted, "10.0.2.0/24")) << defaulted;
-    EXPECT_EQ(eventually(soon_s, [] {
-                  const json::Value pod = world->get("pod placed", "ex-01");
-                  const bool whole = annotation(pod, "network.alibabacloud.com/vswitch-id") == "vsw-zone-b" &&
-                                     annotation(pod, "network.alibabacloud.com/vpc-id") == "vpc-demo" &&
-                                     !annotation(pod, "network.alibabacloud.com/allocated-eni-id").empty() &&
-                                     annotation(pod, "topology.kubernetes.io/zone") == "cn-local-b";
-                  return whole ? std::string() : json::serialize(pod);
-              }),
-              "");
+    EXPECT_EQ(is_default(world->get("pod defaulted", "ex-01")), "");
+    const auto is_written_back = [] {
+        const json::Value pod = world->get("pod placed", "ex-01");
+        const bool whole = annotation(pod, "network.alibabacloud.com/vswitch-id") == "vsw-zone-b" &&
+                           annotation(pod, "network.alibabacloud.com/vpc-id") == "vpc-demo" &&
+                           !annotation(pod, "network.alibabacloud.com/allocated-eni-id").empty() &&
+                           annotation(pod, "topology.kubernetes.io/zone") == "cn-local-b";
+        return whole ? std::string() : json::serialize(pod);
+    };
+    EXPECT_EQ(eventually(soon_s, is_written_back), "");
+    // 5: edited, and then something else that the controller does after it has seen the edit.
     EXPECT_TRUE(world->kubectl("annotate -n ex-01 pod placed --overwrite network.alibabacloud.com/vswitch-ids=vsw-zone-a "
                                "network.alibabacloud.com/security-group-ids=sg-web")
                     .ok());
-    const json::Value pod = world->get("pod placed", "ex-01");
-    EXPECT_EQ(text_at(pod, {"status", "podIP"}), placed);
-    EXPECT_EQ(annotation(pod, "network.alibabacloud.com/vswitch-id"), "vsw-zone-b");
+    ASSERT_TRUE(world->apply(R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: after, namespace: ex-01, annotations: {network.alibabacloud.com/vswitch-ids: vsw-zone-a}}
+spec: {terminationGracePeriodSeconds: 0, containers: [{name: echo, image: "echo:demo"}]}
+)")
+                    .ok());
+    ASSERT_EQ(running("ex-01", {"after"}), "");
+    EXPECT_EQ(address("ex-01", "placed"), placed);
+    EXPECT_EQ(is_written_back(), "");
 }
 
 // The crowd of acs/02: so many in vsw-tiny, and then all four, so many in vsw-zone-a.
 static std::string crowd_is(size_t in_tiny, size_t elsewhere) {
-    return until_list("pods", "ex-02", [=](const json::Array& pods) -> std::string {
+    return until_list(*world, "pods", "ex-02", [=](const json::Array& pods) -> std::string {
         std::multiset<std::string> tiny;
         size_t others = 0;
         for (const json::Value& pod : pods) {
             const std::string ip = text_at(pod, {"status", "podIP"});
+            if (text_at(pod, {"status", "phase"}) != "Running") continue;
             if (is_in(ip, "10.0.9.0/29")) tiny.insert(ip);
             else if (is_in(ip, "10.0.1.0/24")) ++others;
         }
@@ -137,9 +106,12 @@ static std::string crowd_is(size_t in_tiny, size_t elsewhere) {
     });
 }
 
+static std::unique_ptr<Recording> crowd_recording;
+
 TEST(Addresses, acs_02_a_full_vswitch_passes_pods_on_to_the_next) {
     ASSERT_EQ(until_available("vsw-tiny", 4), "");
-    ASSERT_EQ(apply_example("02"), "");
+    crowd_recording = std::make_unique<Recording>(*world, "pods", "ex-02", "{.metadata.name} {.status.podIP}");
+    ASSERT_EQ(apply_example(*world, "02"), "");
     EXPECT_EQ(crowd_is(4, 2), "");
     EXPECT_EQ(until_available("vsw-tiny", 0), "");
     ASSERT_TRUE(world->kubectl("scale -n ex-02 deployment crowd --replicas=0").ok());
@@ -160,13 +132,13 @@ spec: {containers: [{name: echo, image: "echo:demo"}]}
 )")
                     .ok());
     ASSERT_EQ(running("default", {"early"}), "");
-    ASSERT_EQ(apply_example("03"), "");
+    const std::string early_address = address("default", "early");
+    ASSERT_EQ(apply_example(*world, "03"), "");
     ASSERT_EQ(running("ex-03", {"plain", "web", "stubborn"}), "");
     const json::Value plain = world->get("pod plain", "ex-03");
-    const std::string ip = text_at(plain, {"status", "podIP"});
-    EXPECT_TRUE(is_in(ip, "10.0.1.0/24") || is_in(ip, "10.0.2.0/24")) << ip;
-    EXPECT_EQ(annotation(plain, groups), "") << "the profile's own: sg-default";
+    EXPECT_EQ(is_default(plain), "") << "the profile's own: sg-default";
     EXPECT_EQ(annotation(plain, "team-note"), "everyone");
+    EXPECT_EQ(text_at(plain, {"metadata", "labels", "profiled"}), "");
     const json::Value web = world->get("pod web", "ex-03");
     EXPECT_EQ(annotation(web, groups), "sg-web");
     EXPECT_EQ(annotation(web, "team-note"), "web");
@@ -177,14 +149,17 @@ spec: {containers: [{name: echo, image: "echo:demo"}]}
     const json::Value early = world->get("pod early");
     EXPECT_EQ(annotation(early, "team-note"), "");
     EXPECT_EQ(text_at(early, {"metadata", "labels", "profiled"}), "");
+    EXPECT_EQ(annotation(early, groups), "");
+    EXPECT_EQ(text_at(early, {"status", "podIP"}), early_address);
     // The shared profile back.
-    EXPECT_TRUE(world->kubectl("patch -n kube-system configmap acs-profile --type=merge -p '{\"data\":{\"selectors\":null}}'").ok());
+    EXPECT_TRUE(world->kubectl("apply -f " + root() + "/examples/world.yaml").ok());
+    EXPECT_EQ(world->field("configmap acs-profile", "{.data.selectors}", "kube-system"), "");
     (void)world->kubectl("delete pod early --wait=false");
 }
 
 TEST(Addresses, acs_04_a_PodNetworking_chooses_by_both_selectors) {
     constexpr std::string_view chosen = "k8s.aliyun.com/pod-networking";
-    ASSERT_EQ(apply_example("04"), "");
+    ASSERT_EQ(apply_example(*world, "04"), "");
     ASSERT_EQ(eventually(soon_s, [] {
                   const json::Value edge = world->get("podnetworking edge");
                   const bool ready = text_at(edge, {"status", "status"}) == "Ready";
@@ -193,11 +168,11 @@ TEST(Addresses, acs_04_a_PodNetworking_chooses_by_both_selectors) {
               "");
     const json::Value edge = world->get("podnetworking edge");
     EXPECT_EQ(json::serialize(*json::find(edge, {"status", "vSwitches"})), R"([{"id":"vsw-zone-b","zone":"cn-local-b"}])");
-    EXPECT_EQ(event_on("default", "edge", "SyncPodNetworkingSucceed", ""), "");
+    EXPECT_EQ(until_event(*world, "default", "edge", "Normal", "SyncPodNetworkingSucceed", ""), "");
     const json::Value broken = world->get("podnetworking broken");
     EXPECT_EQ(text_at(broken, {"status", "status"}), "Fail");
     EXPECT_NE(text_at(broken, {"status", "message"}).find("vsw-missing"), std::string::npos);
-    EXPECT_EQ(event_on("default", "broken", "SyncPodNetworkingFailed", "vsw-missing"), "");
+    EXPECT_EQ(until_event(*world, "default", "broken", "Warning", "SyncPodNetworkingFailed", "vsw-missing"), "");
 
     ASSERT_EQ(running("ex-04", {"inside", "unlabelled"}), "");
     ASSERT_EQ(running("ex-04-other", {"outside"}), "");
@@ -206,15 +181,28 @@ TEST(Addresses, acs_04_a_PodNetworking_chooses_by_both_selectors) {
     EXPECT_EQ(annotation(inside, "network.alibabacloud.com/security-group-ids"), "sg-web");
     EXPECT_EQ(annotation(inside, chosen), "edge");
     EXPECT_EQ(annotation(inside, "k8s.aliyun.com/pod-eni"), "true");
-    EXPECT_EQ(annotation(world->get("pod unlabelled", "ex-04"), chosen), "");
-    EXPECT_EQ(annotation(world->get("pod outside", "ex-04-other"), chosen), "");
-    ASSERT_TRUE(world->kubectl("label -n ex-04 pod unlabelled face=public").ok());
     const json::Value unlabelled = world->get("pod unlabelled", "ex-04");
-    EXPECT_EQ(annotation(unlabelled, chosen), "");
+    EXPECT_EQ(is_default(unlabelled), "");
+    EXPECT_EQ(is_default(world->get("pod outside", "ex-04-other")), "");
+    // 6, and 2: "broken" selects the next one, and is never used. When that runs, the label has long been seen.
+    ASSERT_TRUE(world->kubectl("label -n ex-04 pod unlabelled face=public").ok());
+    ASSERT_TRUE(world->apply(R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: nowhere, namespace: ex-04, labels: {face: nowhere}}
+spec: {terminationGracePeriodSeconds: 0, containers: [{name: echo, image: "echo:demo"}]}
+)")
+                    .ok());
+    ASSERT_EQ(running("ex-04", {"nowhere"}), "");
+    EXPECT_EQ(is_default(world->get("pod nowhere", "ex-04")), "");
+    const json::Value labelled = world->get("pod unlabelled", "ex-04");
+    EXPECT_EQ(is_default(labelled), "");
+    EXPECT_EQ(text_at(labelled, {"status", "podIP"}), text_at(unlabelled, {"status", "podIP"}));
 }
 
 TEST(Addresses, acs_05_an_address_belongs_to_the_name_of_a_stateful_pod) {
-    ASSERT_EQ(apply_example("05"), "");
+    const Recording records(*world, "podenis", "ex-05", "{.metadata.name} {.status.phase} {.status.podUID}");
+    ASSERT_EQ(apply_example(*world, "05"), "");
     ASSERT_EQ(running("ex-05", {"ledger-0", "ledger-1"}), "");
     const std::string first = address("ex-05", "ledger-0"), second = address("ex-05", "ledger-1");
     EXPECT_TRUE(is_in(first, "10.0.1.0/24") && is_in(second, "10.0.1.0/24")) << first << " " << second;
@@ -227,10 +215,10 @@ TEST(Addresses, acs_05_an_address_belongs_to_the_name_of_a_stateful_pod) {
         EXPECT_EQ(text_at(allocations.at(0), {"allocationType", "type"}), "Fixed");
     }
     // 5: the same label, no name that lasts.
-    EXPECT_EQ(until_list("pods -l kind=stateless", "ex-05",
+    EXPECT_EQ(until_list(*world, "pods -l kind=stateless", "ex-05",
                          [](const json::Array& pods) -> std::string {
                              if (pods.size() != 1 || text_at(pods[0], {"status", "podIP"}).empty()) return "not there";
-                             return annotation(pods[0], "k8s.aliyun.com/pod-networking");
+                             return is_default(pods[0]);
                          }),
               "");
     ASSERT_EQ(zone_a_counts(0), "");
@@ -248,6 +236,21 @@ TEST(Addresses, acs_05_an_address_belongs_to_the_name_of_a_stateful_pod) {
     EXPECT_EQ(address("ex-05", "ledger-0"), first);
     EXPECT_EQ(address("ex-05", "ledger-1"), second);
     EXPECT_EQ(text_at(world->get("pod ledger-1", "ex-05"), {"metadata", "uid"}), uid_of_other);
+    const std::string next_uid = text_at(world->get("pod ledger-0", "ex-05"), {"metadata", "uid"});
+    // In between its record was unbound, and the other's never was.
+    EXPECT_EQ(eventually(soon_s, [&]() -> std::string {
+                  std::string phases, all;
+                  for (const std::string& line : records.lines()) {
+                      all += line + "\n";
+                      if (line == "ledger-1 Unbind " + uid_of_other) return all;
+                      const char* const states[] = {"Bind", "Unbind", "Bind"};
+                      const size_t seen = size_t(std::count(phases.begin(), phases.end(), ' '));
+                      if (seen < 3 && line == fmt::format("ledger-0 {} {}", states[seen], seen == 2 ? next_uid : uid))
+                          phases += std::string(states[seen]) + " ";
+                  }
+                  return phases == "Bind Unbind Bind " ? "" : all;
+              }),
+              "");
 
     // 3, 4: nobody lives, and nobody else gets it.
     ASSERT_TRUE(world->kubectl("scale -n ex-05 statefulset ledger --replicas=0").ok());
@@ -255,7 +258,7 @@ TEST(Addresses, acs_05_an_address_belongs_to_the_name_of_a_stateful_pod) {
         EXPECT_EQ(eventually(soon_s, [&] { return phase(name) == "Unbind" ? "" : phase(name); }), "") << name;
     EXPECT_EQ(zone_a_counts(2), "");
     ASSERT_TRUE(world->kubectl("scale -n ex-05 deployment loose --replicas=8").ok());
-    EXPECT_EQ(until_list("pods -l kind=stateless", "ex-05",
+    EXPECT_EQ(until_list(*world, "pods -l kind=stateless", "ex-05",
                          [&](const json::Array& pods) -> std::string {
                              std::set<std::string> addresses;
                              for (const json::Value& pod : pods) addresses.insert(text_at(pod, {"status", "podIP"}));
@@ -267,6 +270,17 @@ TEST(Addresses, acs_05_an_address_belongs_to_the_name_of_a_stateful_pod) {
     ASSERT_EQ(running("ex-05", {"ledger-0", "ledger-1"}), "");
     EXPECT_EQ(address("ex-05", "ledger-0"), first);
     EXPECT_EQ(address("ex-05", "ledger-1"), second);
+    for (const char* name : {"ledger-0", "ledger-1"})  // whatever the deployment's pods are called, none is recorded
+        EXPECT_EQ(eventually(soon_s, [&] { return phase(name) == "Bind" ? "" : phase(name); }), "") << name;
+    EXPECT_EQ(world->field("podenis", "{.items[*].metadata.name}", "ex-05"), "ledger-0 ledger-1");
+
+    // 3 as it stands takes five minutes; after_its_time_a_kept_address_is_free_again is the same with a second.
+    if (std::getenv("WEFT_TEST_LONG") != nullptr) {
+        ASSERT_TRUE(world->kubectl("scale -n ex-05 statefulset ledger --replicas=0").ok());
+        EXPECT_EQ(eventually(soon_s, [&] { return phase("ledger-1") == "Unbind" ? "" : phase("ledger-1"); }), "");
+        EXPECT_EQ(eventually(400, [&] { return world->field("podenis", "{.items[*].metadata.name}", "ex-05"); }), "");
+        EXPECT_EQ(zone_a_counts(0), "");
+    }
 
     // 6
     const Output refused = world->apply(R"(
@@ -307,21 +321,30 @@ spec: {terminationGracePeriodSeconds: 0, containers: [{name: echo, image: "echo:
     EXPECT_EQ(until_available("vsw-isolated", 252), "");
 }
 
+// acs/02, facts 4 and 2.
 TEST(Addresses, acs_02_a_full_vswitch_says_so_where_there_is_no_other) {
     EXPECT_EQ(crowd_is(4, 0), "");  // at the latest when the first four have rested
     std::string pending;
-    EXPECT_EQ(until_list("pods", "ex-02",
+    EXPECT_EQ(until_list(*world, "pods", "ex-02",
                          [&](const json::Array& pods) -> std::string {
                              size_t waiting = 0;
                              for (const json::Value& pod : pods) {
                                  if (!text_at(pod, {"spec", "nodeName"}).empty()) continue;
+                                 if (text_at(pod, {"status", "phase"}) != "Pending") return "not Pending";
                                  ++waiting;
                                  pending = text_at(pod, {"metadata", "name"});
                              }
                              return waiting == 2 ? "" : fmt::format("{} pods wait", waiting);
                          }),
               "");
-    EXPECT_EQ(event_on("ex-02", pending, "VSwitchExhausted", "vsw-tiny"), "");
+    EXPECT_EQ(until_event(*world, "ex-02", pending, "Warning", "VSwitchExhausted", "vsw-tiny"), "");
+    std::set<std::string> ever;
+    for (const std::string& line : crowd_recording->lines()) {
+        const std::string ip = line.substr(std::min(line.find(' ') + 1, line.size()));
+        if (is_in(ip, "10.0.9.0/29")) ever.insert(ip);
+    }
+    EXPECT_EQ(ever, (std::set<std::string>{"10.0.9.1", "10.0.9.2", "10.0.9.3", "10.0.9.4"})) << "no pod ever had another";
+    crowd_recording.reset();
     ASSERT_TRUE(world->kubectl("delete namespace ex-02 --wait=false").ok());
 }
 
@@ -378,7 +401,7 @@ TEST(Addresses, ipam_check_finds_what_a_hand_broke_and_mends_it) {
               "");
     const std::string ip = address("ex-01", "placed");
     std::string block;
-    EXPECT_EQ(until_list("ablk", "default", [&](const json::Array& blocks) -> std::string {
+    EXPECT_EQ(until_list(*world, "ablk", "default", [&](const json::Array& blocks) -> std::string {
         for (const json::Value& object : blocks) {
             const auto cidr = net::Prefix::parse(text_at(object, {"spec", "cidr"}));
             if (cidr && text_at(object, {"spec", "vpc"}) == "vpc-demo" && cidr->contains(MUST(net::Address::parse(ip))))

@@ -279,9 +279,48 @@ TEST(Completion, is_a_script_that_bash_reads_and_that_knows_the_verbs) {
     const std::string file = world->instance().run_dir() + "/test-completion";
     ASSERT_TRUE(run(std::string(WEFT_BIN) + "/weft completion bash >" + file).ok());
     const Output words = run("bash -c 'source " + file + "; COMP_WORDS=(weft ca); COMP_CWORD=1; _weft; echo ${COMPREPLY[@]}; "
-                             "COMP_WORDS=(weft status --inst); COMP_CWORD=2; _weft; echo ${COMPREPLY[@]}'");
-    EXPECT_EQ(words.text, "capture\n--instance\n");
+                             "COMP_WORDS=(weft status --inst); COMP_CWORD=2; _weft; echo ${COMPREPLY[@]}; "
+                             "COMP_WORDS=(weft node r); COMP_CWORD=2; _weft; echo ${COMPREPLY[@]}'");
+    EXPECT_EQ(words.text, "capture\n--instance\nremove reboot\n");
     EXPECT_EQ(world->weft("completion fish").status, 2);
+}
+
+struct Mistake {
+    const char* arguments;
+    int status;
+    const char* words;  // what is wrong, or what to type next
+};
+
+TEST(Verbs, a_mistake_is_answered_by_what_to_type_next) {
+    const Mistake mistakes[] = {
+        {"statsu", 2, "no verb named \"statsu\"; see: weft --help"},
+        {"status extra", 2, "\"extra\" is one word too many; see: weft status --help\nexample: weft status"},
+        {"node", 2, "what of it? add remove reboot; see: weft node --help"},
+        {"vpc show", 2, "NAME is required; see: weft vpc show --help"},
+        {"why default/client", 2, "TARGET is required; see: weft why --help"},
+        {"exec nowhere -- true", 3, "weft get pods -n default"},
+        {"exec client -c nope -- true", 2, "container nope"},
+        {"capture client -c 0", 2, "--count"},
+        {"capture client port", 2, "port what? for example: port 80"},
+        {"get pod nobody", 3, "there are: weft get pod"},
+        {"get unicorns", 3, "kubectl api-resources"},
+        {"delete pod", 2, "weft get pod, then: weft delete pod NAME"},
+        {"logs nobody", 3, "weft get pods -n default"},
+        {"vpc show nobody", 3, "weft get vpc"},
+        {"route show default/nobody", 3, "weft get vrt"},
+        {"conntrack -n nowhere", 3, "there are: node-1"},
+        {"status --instance nobody", 3, "weft up --instance nobody"},
+        {"down --instance nobody", 0, "there is no instance nobody"},
+        {"up --instance nobody --examples /nowhere", 3, "no world.yaml in /nowhere"},
+        {"status --instance No_Body", 2, "1 to 12 of a-z and 0-9"},
+    };
+    for (const Mistake& mistake : mistakes) {
+        const Output output = run("WEFT_INSTANCE=" + world->instance().name() + " " + WEFT_BIN + "/weft " + mistake.arguments);
+        EXPECT_EQ(output.status, mistake.status) << mistake.arguments << ": " << output.text;
+        EXPECT_NE(output.text.find(mistake.words), std::string::npos) << mistake.arguments << ": " << output.text;
+        EXPECT_LT(output.text.size(), 600u) << "nobody reads that: " << output.text;
+    }
+    EXPECT_FALSE(std::filesystem::exists("/run/weft/nobody"));
 }
 
 // An interrupted verb ends: signals are for the processes of weft to hold back, not for what a person types.

@@ -3,6 +3,7 @@
 //   pod asker in ex-27 -- weft dns on node-1 -- node-1's own namespace ---- street ---- internet 198.51.100.7:53
 //                                                                                       a small upstream that counts
 //
+// Nobody listens at the second upstream, 192.0.2.7: half of the questions ask there first and lose nothing by it (DNS-26).
 // The upstream knows db.partner.example.test (TTL 300) and says NXDOMAIN to the rest; its log shows what was asked.
 #include <algorithm>
 #include <set>
@@ -184,6 +185,26 @@ TEST_F(Names, fact_9_ttls_are_short_and_forwarded_answers_come_from_the_cache) {
     EXPECT_LE(upstream->asked(twice), 8);
 }
 
+// A client that waits for nobody: dnsperf in a pod, on names of the zone, of the cache and of nobody. Nothing is lost and
+// every answer has its right status; how fast it goes is the machine's business.
+TEST_F(Names, DNS_20_a_crowd_of_questions_loses_none) {
+    const std::string file = world->instance().run_dir() + "/test-dnsperf.txt";
+    std::string questions;
+    for (const std::string& question : {"plain" + zone + " A", "nodes" + zone + " A", "_http._tcp.nodes" + zone + " SRV",
+                                        std::string("db.partner.example.test A"), "nothing" + zone + " A"})
+        questions += question + "\n";
+    MUST(write_file(file, questions));
+    const std::string server = "$(sed -n 's/^nameserver //p' /etc/resolv.conf | head -1)";
+    for (const char* mode : {"udp", "tcp"}) {
+        const Output ran = world->in_pod("ex-27", "asker", "dnsperf -m " + std::string(mode) + " -s " + server + " -d " + file +
+                                                               " -n 400 -c 4 -q 50 -t 10");
+        ASSERT_TRUE(ran.ok()) << ran.text;
+        EXPECT_NE(ran.text.find("Queries sent:         2000\n"), std::string::npos) << ran.text;
+        EXPECT_NE(ran.text.find("Queries completed:    2000 (100.00%)"), std::string::npos) << ran.text;
+        EXPECT_NE(ran.text.find("NOERROR 1600 (80.00%), NXDOMAIN 400 (20.00%)"), std::string::npos) << ran.text;
+    }
+}
+
 // Fact 2's second half, by one more pod that is looked at every second: not ready is gone from the name, ready again is
 // back; the pod's own name stays, for it lives.
 TEST_F(Names, headless_names_follow_readiness) {
@@ -211,4 +232,4 @@ TEST_F(Names, headless_names_follow_readiness) {
 
 }  // namespace weft::test
 
-int main(int argc, char** argv) { return weft::test::run_scenario(argc, argv, "--dns-upstream 198.51.100.7:53", false); }
+int main(int argc, char** argv) { return weft::test::run_scenario(argc, argv, "--dns-upstream 198.51.100.7:53,192.0.2.7:53 --dns-policy random", false); }

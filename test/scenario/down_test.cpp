@@ -53,6 +53,13 @@ TEST(Down, cleans_up_after_every_process_was_killed_in_the_middle_of_up) {
     }
 }
 
+// deploy/systemd under a systemd of its own, in namespaces: start, watch, reload, restart, stop.
+TEST(Units, a_systemd_starts_watches_restarts_and_ends_an_instance) {
+    const Output output = run(root() + "/test/systemd/run " + WEFT_BIN, 180);
+    EXPECT_EQ(output.status, 0) << output.text;
+    EXPECT_NE(output.text.find("result 0"), std::string::npos) << output.text;
+}
+
 }  // namespace weft::test
 
 int main(int argc, char** argv) {

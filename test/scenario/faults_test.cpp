@@ -78,6 +78,7 @@ spec:
                   }),
                   "");
         dns_ip = world->field("svc kube-dns", "{.spec.clusterIP}", "kube-system");
+        ingress_ip = world->field("ing", "{.items[0].status.loadBalancer.ingress[0].ip}");
         before = what_is_there();
     }
 
@@ -85,7 +86,8 @@ spec:
         for (const int pid : stopped) ::kill(pid, SIGCONT);
     }
 
-    void start_traffic(int seconds, bool with_dns) {
+    // With the workers: what `weft dns` and `weft alb` answer, too.
+    void start_traffic(int seconds, bool with_workers) {
         const std::string time = " " + std::to_string(seconds);
         const int limit = seconds + 30;
         traffic.start("long TCP, ClusterIP", in_place(*world, client, traffic_py("tcp-long " + cluster_ip + " 9000" + time)), limit);
@@ -93,8 +95,9 @@ spec:
         traffic.start("new TCP, ClusterIP", in_place(*world, client, traffic_py("tcp-new " + cluster_ip + " 9000" + time)), limit);
         traffic.start("long TCP, LoadBalancer", on_street(*world, traffic_py("tcp-long " + public_ip + " 9000" + time)), limit);
         traffic.start("new TCP, LoadBalancer", on_street(*world, traffic_py("tcp-new " + public_ip + " 9000" + time)), limit);
-        if (with_dns)
-            traffic.start("DNS", in_place(*world, client, traffic_py("dns " + dns_ip + " 53" + time + " web.default.svc.cluster.local")), limit);
+        if (!with_workers) return;
+        traffic.start("HTTP, Ingress", on_street(*world, traffic_py("http " + ingress_ip + " 80" + time + " shop.example.test")), limit);
+        traffic.start("DNS", in_place(*world, client, traffic_py("dns " + dns_ip + " 53" + time + " web.default.svc.cluster.local")), limit);
     }
 
     void expect_traffic_untouched() {
@@ -137,21 +140,34 @@ spec:
             EXPECT_EQ(events.text.find(bad), std::string::npos) << bad;
     }
 
+    // Every pod's shim is one of ours, too.
+    static std::vector<int> pids_of(const std::string& process) {
+        if (process != "shim") return {world->pid_of(process)};
+        const Output output = run("for p in $(find $(grep ' - cgroup2 ' /proc/self/mountinfo | head -1 | cut -d' ' -f5)/" +
+                                  world->instance().cgroup() +
+                                  " -name cgroup.procs -exec cat {} +); do tr '\\0' ' ' < /proc/$p/cmdline | grep -q 'weft shim ' && echo $p; done");
+        std::vector<int> pids;
+        for (const std::string_view line : split(trim(output.text), '\n')) pids.push_back(int(parse_unsigned(line).value_or(0)));
+        return pids;
+    }
+
     // Stands still from now until cont() or the end of the test.
     void stop(const std::string& process) {
-        const int pid = world->pid_of(process);
-        ASSERT_GT(pid, 0) << process;
-        ASSERT_EQ(::kill(pid, SIGSTOP), 0) << process;
-        stopped.insert(pid);
+        for (const int pid : pids_of(process)) {
+            ASSERT_GT(pid, 0) << process;
+            ASSERT_EQ(::kill(pid, SIGSTOP), 0) << process;
+            stopped.insert(pid);
+        }
     }
     void cont(const std::string& process) {
-        const int pid = world->pid_of(process);
-        ::kill(pid, SIGCONT);
-        stopped.erase(pid);
+        for (const int pid : pids_of(process)) {
+            ::kill(pid, SIGCONT);
+            stopped.erase(pid);
+        }
     }
 
     PodPlace client;
-    std::string cluster_ip, public_ip, dns_ip;
+    std::string cluster_ip, public_ip, dns_ip, ingress_ip;
     std::set<std::string> before;
     std::set<int> stopped;
     Traffic traffic;
@@ -259,12 +275,12 @@ TEST_F(Faults, the_wall_clock_may_jump_by_an_hour_either_way) {
 }
 
 TEST_F(Faults, processes_that_stand_still_for_ten_seconds_stop_nothing_but_their_own_work) {
-    const std::vector<std::vector<std::string>> together = {{"agent", "controller", "keeper", "runtime", "supervisor"},
+    const std::vector<std::vector<std::string>> together = {{"agent", "controller", "keeper", "runtime", "shim", "supervisor"},
                                                             {"apiserver", "alb", "dns"}};
     for (const auto& processes : together) {
-        const bool dns_works = processes.front() != "apiserver";
+        const bool workers_work = processes.front() != "apiserver";
         for (const std::string& process : processes) stop(process);
-        start_traffic(10, dns_works);
+        start_traffic(10, workers_work);
         pass(10);
         for (const std::string& process : processes) cont(process);
         expect_recovery();

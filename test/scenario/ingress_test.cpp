@@ -2,6 +2,9 @@
 // the ALB instance's): hosts, paths, defaults, what is missing, HTTPS with certificates that come, change and break.
 //
 //   internet 198.51.100.7 ── street ── node-1: weft alb on the VPC's Ingress address ── pods echo of ex-22
+#include <map>
+#include <set>
+
 #include "base/fd.h"
 #include "base/strings.h"
 #include "support/world_main.h"
@@ -76,6 +79,59 @@ TEST_F(Ingress, ING_22_23_paths_choose_their_service) {
     EXPECT_EQ(service_of("/api/v1/open"), "open-svc") << "of another Ingress, and longer";
 }
 
+// Fact 4 as Kubernetes reads it: without an ALB a star is a letter like any other (ImplementationSpecific is Prefix).
+TEST_F(Ingress, ING_22_a_star_in_a_path_is_only_a_star) {
+    EXPECT_EQ(service_of("/img/*.png"), "img-svc");
+    EXPECT_EQ(service_of("/img/a.png"), "rest-svc");
+    EXPECT_EQ(service_of("/img/a.jpg"), "rest-svc");
+}
+
+// Fact 5: the order is the ALB's too; here the longer path wins also when its Ingress is the later one by that annotation.
+TEST_F(Ingress, ING_23_the_order_annotation_changes_nothing_here) {
+    ASSERT_TRUE(world->kubectl("-n ex-22 annotate ing early --overwrite alb.ingress.kubernetes.io/order=20").ok());
+    EXPECT_EQ(service_of("/api/v1/open"), "open-svc");
+    EXPECT_EQ(service_of("/api/v1/opener"), "api-svc");
+    ASSERT_TRUE(world->kubectl("-n ex-22 annotate ing early --overwrite alb.ingress.kubernetes.io/order=1").ok());
+}
+
+// Fact 7's second half: a wish for listeners that this class does not have disturbs nothing and opens nothing.
+TEST_F(Ingress, ING_24_listen_ports_of_an_alb_leave_the_rules_as_they_are) {
+    ASSERT_TRUE(world->kubectl("-n ex-22 annotate ing main 'alb.ingress.kubernetes.io/listen-ports=[{\"HTTP\":8088}]'").ok());
+    EXPECT_EQ(service_of("/exact"), "exact-svc");
+    EXPECT_EQ(service_of("/api/v2"), "api-svc");
+    EXPECT_EQ(code_of("http://" + address() + ":8088/exact", "-H 'Host: " + host + "'"), "000");
+    ASSERT_TRUE(world->kubectl("-n ex-22 annotate ing main alb.ingress.kubernetes.io/listen-ports-").ok());
+}
+
+// Fact 8: requests go to the pods themselves, to each its share, though the Services are ClusterIP.
+TEST_F(Ingress, ING_27_backends_are_the_pods_in_turn) {
+    for (const char* name : {"exact-svc", "api-svc", "img-svc", "open-svc", "rest-svc"})
+        EXPECT_EQ(world->field(std::string("svc ") + name, "{.spec.type}", "ex-22"), "ClusterIP");
+    std::set<std::string> pods;
+    const std::string ips = world->field("pods -l app=echo", "{.items[*].status.podIP}", "ex-22");
+    for (const std::string_view ip : split(ips, ' ')) pods.emplace(ip);
+    ASSERT_EQ(pods.size(), 2u) << ips;
+    for (int i = 0; i < 8; ++i) ASSERT_EQ(code_of("http://" + host + "/api/turn"), "200");
+    EXPECT_EQ(eventually(5, [&]() -> std::string {
+                  std::map<std::string, int> times;
+                  const std::string log = MUST(read_file(world->instance().run_dir() + "/log/node-1.keeper.log"));
+                  for (const std::string_view line : split(log, '\n')) {
+                      const size_t at = line.find(" endpoint=");
+                      if (at == line.npos || line.find(" path=/api/turn ") == line.npos) continue;
+                      const std::string_view endpoint = line.substr(at + 10, line.find(' ', at + 10) - at - 10);
+                      ++times[std::string(endpoint.substr(0, endpoint.find(':')))];
+                  }
+                  int all = 0;
+                  for (const auto& [pod, n] : times) {
+                      all += n;
+                      if (!pods.contains(pod)) return "went to " + pod;
+                      if (n < 2) return pod + " had " + std::to_string(n);
+                  }
+                  return all == 8 && times.size() == 2 ? "" : std::to_string(all) + " requests in the log";
+              }),
+              "");
+}
+
 // Fact 6, by Kubernetes' rules.
 TEST_F(Ingress, ING_21_24_hosts_are_compared_and_unknown_ones_not_found) {
     EXPECT_EQ(code_of("http://" + address() + "/exact", "-H 'Host: PATHS.example.test:80'"), "200");
@@ -127,6 +183,32 @@ TEST_F(Ingress, ING_29_the_backend_sees_the_client_and_nothing_forged) {
     EXPECT_NE(said.find("\"X-Forwarded-Proto\":\"http\""), std::string::npos) << said;
     EXPECT_NE(said.find("\"X-Forwarded-Host\":\"" + host + "\""), std::string::npos) << said;
     EXPECT_EQ(said.find("evil"), std::string::npos) << said;
+}
+
+// A client and a server that are not ours, and curl's view of the same hand-shake.
+TEST_F(Ingress, ING_29_websockets_pass_through) {
+    ASSERT_TRUE(world
+                    ->apply("apiVersion: v1\nkind: Pod\nmetadata: {name: chat, namespace: ex-22, labels: {app: chat}}\n"
+                            "spec: {containers: [{name: c, image: client, command: [python3, " +
+                            root() + "/test/support/web_socket.py, serve, '8090']}]}\n---\n"
+                            "apiVersion: v1\nkind: Service\nmetadata: {name: chat, namespace: ex-22}\n"
+                            "spec: {selector: {app: chat}, ports: [{port: 80, targetPort: 8090}]}\n---\n"
+                            "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: chat, namespace: ex-22}\n"
+                            "spec: {ingressClassName: weft, rules: [{host: chat.example.test, http: {paths: [{path: /chat, "
+                            "pathType: Prefix, backend: {service: {name: chat, port: {number: 80}}}}]}}]}\n")
+                    .ok());
+    const std::string ask = "python3 " + root() + "/test/support/web_socket.py ask " + address() + " 80 chat.example.test hi again";
+    EXPECT_EQ(eventually(20, [&] {
+                  const std::string said = world->from("internet", ask).text;
+                  return said == "echo hi\necho again\n" ? "" : said;
+              }),
+              "");
+    const std::string handshake =
+        curl("http://" + address() + "/chat", "-i --no-show-error --max-time 2 -H 'Host: chat.example.test' -H 'Connection: Upgrade' "
+             "-H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='");
+    EXPECT_TRUE(handshake.starts_with("HTTP/1.1 101 ")) << handshake;
+    EXPECT_NE(handshake.find("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), std::string::npos) << handshake;
+    world->kubectl("-n ex-22 delete ing/chat svc/chat pod/chat --wait=false");
 }
 
 // A Secret of its own making; the certificate's file for curl to trust.

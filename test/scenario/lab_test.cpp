@@ -13,6 +13,7 @@
 #include <set>
 
 #include "base/strings.h"
+#include "kernel/bpf_object.h"
 #include "support/lab.h"
 #include "support/traffic.h"
 #include "support/world_main.h"
@@ -124,6 +125,47 @@ TEST_F(Lab, a_service_reaches_endpoints_on_every_node_by_address_and_name) {
     }
 }
 
+// DP-13. Entered without joining a cgroup of ours: every packet is translated, and the answer of a pod elsewhere is believed.
+TEST_F(Lab, a_program_on_a_node_reaches_node_ports_and_public_addresses_packet_by_packet) {
+    const std::string port = world->field("svc mesh", "{.spec.ports[0].nodePort}");
+    const std::string address = public_address("mesh");
+    ASSERT_NE(port, "");
+    for (int i = 1; i <= 3; ++i) {
+        const std::string enter = "nsenter --net=" + Instance::netns_path(world->instance().node_netns(fmt::format("n{}", i))) + " curl -sS --max-time 2 http://";
+        for (const std::string& at : {fmt::format("198.18.1.{}:{}", i, port), address, fmt::format("198.18.1.{}:{}", i % 3 + 1, port)})
+            EXPECT_EQ(becomes("a1 a3 b2", [&] { return who_answers(enter + at + "/", 24); }), "") << "n" << i << " to " << at;
+    }
+}
+
+TEST_F(Lab, why_goes_on_to_the_node_that_receives_the_packet) {
+    const std::string b2 = place_of(*world, "default", "b2").address;
+    const Output shown = world->weft("why default/a1 " + b2 + ":8080");
+    EXPECT_TRUE(shown.ok()) << shown.text;
+    for (const char* part : {"on n2 (198.18.1.2)", "node n1 (198.18.1.1)", "plain", "(pod default/b2) on n2"})
+        EXPECT_NE(shown.text.find(part), std::string::npos) << part << " in:\n" << shown.text;
+    const auto there = [&](const std::string& pod, const std::string& target) {
+        const auto answer = json::parse(world->weft("why default/" + pod + " " + target + " -o json").text);
+        const json::Value* const found = answer ? json::find(*answer, {"there"}) : nullptr;
+        return found != nullptr ? *found : json::Value();
+    };
+    EXPECT_EQ(json::find_string(there("a1", b2 + ":53/udp"), {"node"}), "n2");
+    EXPECT_EQ(json::find_string(there("b2", place_of(*world, "default", "a3").address + "/icmp"), {"node"}), "n3");
+    EXPECT_TRUE(there("a1", place_of(*world, "default", "a1").address + ":8080").is_null()) << "it stays on its node";
+    // What stops it over there has the name of a door over there.
+    const std::string dir = world->instance().bpf_dir("n2");
+    const auto maps = kernel::open_pinned_maps(dir);
+    ASSERT_TRUE(maps);
+    const net::Prefix n1 = net::Prefix::host(MUST(net::Address::parse("198.18.1.1")));
+    const auto key = abi::location_key_of(VPC_OUTSIDE, n1);
+    const auto row = MUST(maps->locations->lookup(key));
+    ASSERT_TRUE(row);
+    MUST(maps->locations->erase(key));
+    const json::Value stopped = there("a1", b2 + ":8080");
+    MUST(maps->locations->put(key, *row));
+    EXPECT_EQ(json::find_string(stopped, {"door"}), "identify") << json::serialize(stopped);
+    EXPECT_EQ(json::find_string(stopped, {"reason"}), "unknown_node") << json::serialize(stopped);
+}
+
 // Endpoints on one node at a time, so that each is remote for whoever announces the address.
 TEST_F(Lab, the_outside_reaches_endpoints_on_every_node_by_load_balancer_and_ingress) {
     for (size_t i = 0; i < mesh.size(); ++i) {
@@ -145,6 +187,9 @@ spec:
         ASSERT_TRUE(world->kubectl("label --overwrite pod " + mesh[i] + " only=" + mesh[i]).ok());
         const std::string address = public_address("only");
         EXPECT_EQ(becomes(mesh[i], [&] { return from_street("http://" + address + "/", 3); }), "") << mesh[i];
+        // DP-14: wherever it is, the endpoint sees the client itself.
+        const std::string seen = run(on_street(*world, "curl -sS --max-time 5 --interface 192.0.2.7 http://" + address + "/")).text;
+        EXPECT_NE(seen.find("\"peer\":\"192.0.2.7"), std::string::npos) << mesh[i] << ": " << seen;
         std::string ingress;
         EXPECT_EQ(eventually(20, [&] {
                       ingress = world->field("ing only", "{.status.loadBalancer.ingress[0].ip}");

@@ -72,6 +72,26 @@ TEST_F(Routes, a_peering_shows_both_ends_their_real_addresses_and_joins_these_tw
     EXPECT_FALSE(ask("blue").ok()) << "a route over somebody else's peering leads nowhere";
 }
 
+TEST_F(Routes, a_peering_carries_ipv6_as_its_own_routes_say) {
+    const std::string six = world->field("pod peer", "{.status.podIPs[1].ip}", "green");
+    ASSERT_EQ(six.substr(0, 8), "fd00:20:") << six;
+    const auto answers = [&] {
+        const Output answer = world->in_pod("default", "client", "curl -sS --max-time 1 'http://[" + six + "]:8080/'");
+        return answer.ok() && answer.text.find("peer") != std::string::npos;
+    };
+    EXPECT_FALSE(answers()) << "the routes of the other family say nothing of it";
+    const std::string green6 = R"(,{"destination":"fd00:20::/56","nextHop":{"type":"VpcPeer","id":"peer-demo-green"}})";
+    const std::string demo6 = R"(,{"destination":"fd00:10::/56","nextHop":{"type":"VpcPeer","id":"peer-demo-green"}})";
+    ASSERT_EQ(set_routes("vrt-vpc-demo", to_green + green6), "");
+    ASSERT_EQ(set_routes("vrt-vpc-green", to_demo + demo6), "");
+    EXPECT_EQ(eventually(20, [&] { return answers() ? "" : "not yet"; }), "");
+    // The longest prefix wins here too.
+    const std::string hole = ",{\"destination\":\"" + six + "/128\",\"nextHop\":{\"type\":\"Blackhole\"}}";
+    ASSERT_EQ(set_routes("vrt-vpc-demo", to_green + green6 + hole), "");
+    EXPECT_EQ(eventually(20, [&] { return answers() ? "it still answers" : ""; }), "");
+    EXPECT_EQ(reaches("default"), "") << "IPv4 does not notice";
+}
+
 TEST_F(Routes, a_route_on_one_side_only_lets_packets_out_and_none_back) {
     ASSERT_EQ(set_routes("vrt-vpc-green", ""), "");
     EXPECT_EQ(eventually(20, [] { return is_cut("default"); }), "");

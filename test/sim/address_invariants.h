@@ -1,9 +1,13 @@
 // What must hold of addresses at every moment of a simulation, whoever is dead: no address is wired twice, what is
-// wired is lent to its node, leases overlap only where one was split, a kept address is its own name's. "" or what is
-// wrong.
+// wired is lent to its node, leases overlap only where one was split, a kept address is its own name's and is kept for its
+// time by the monotonic clock.
+//
+// Looks only at what has changed since the last look: a million of them must be affordable. Threads: one.
 #pragma once
+#include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,68 +20,159 @@ namespace weft::sim {
 
 using Nodes = std::map<std::string, std::unique_ptr<agent::sim::SimNode>>;
 
-inline std::vector<kube::Object> all(kube::Client& api, const kube::Resource& resource) {
-    return MUST(api.list(resource, {})).items;
-}
+// An AddressBlock as these rules need it.
+struct Lease {
+    net::Prefix cidr;
+    std::string node;
+    std::set<net::Address> withheld, allocated;
+    bool is_given_up = false;  // on its way out, and its agent has said that it gives nothing more of it
 
-// Leases may lie over each other only where one holds a single address that the other withholds or has surrendered.
-inline std::string overlap(const std::vector<kube::Object>& blocks) {
-    for (const kube::Object& a : blocks) {
-        const net::Prefix single = MUST(net::Prefix::parse(a.string({"spec", "cidr"})));
-        for (const kube::Object& b : blocks) {
-            const net::Prefix other = MUST(net::Prefix::parse(b.string({"spec", "cidr"})));
-            if (&a == &b || other.size() < single.size() || !other.overlaps(single)) continue;
-            const auto withheld = json::find_strings(b.body(), {"spec", "withheld"});
-            const bool is_withheld =
-                std::find(withheld.begin(), withheld.end(), single.address.text()) != withheld.end();
-            const bool is_given_up = b.deleting() && b.find({"status", "free"}) && b.integer({"status", "free"}) == 0;
-            bool used = false;  // by the other's node: one node lists an address under both
-            for (const json::Value& entry : b.array({"status", "allocations"}))
-                used = used || (json::find_string(entry, {"address"}) == single.address.text() &&
-                                a.string({"spec", "node"}) != b.string({"spec", "node"}));
-            if (single.size() != 1 || other.size() == 1 || used || !(is_withheld || is_given_up))
-                return fmt::format("{} and {} overlap", a.name(), b.name());
-        }
+    static Lease of(const kube::Object& block) {
+        Lease lease;
+        lease.cidr = MUST(net::Prefix::parse(block.string({"spec", "cidr"})));
+        lease.node = block.string({"spec", "node"});
+        for (const std::string& text : json::find_strings(block.body(), {"spec", "withheld"}))
+            lease.withheld.insert(MUST(net::Address::parse(text)));
+        for (const json::Value& entry : block.array({"status", "allocations"}))
+            lease.allocated.insert(MUST(net::Address::parse(json::find_string(entry, {"address"}))));
+        lease.is_given_up = block.deleting() && block.find({"status", "free"}) && block.integer({"status", "free"}) == 0;
+        return lease;
     }
-    return "";
-}
 
-inline std::string kept_for_another(kube::Client& api, const Nodes& nodes,
-                                    const std::map<net::Address, std::string>& wired) {
-    for (const kube::Object& eni : all(api, kube::pod_enis)) {
-        const auto kept = controller::kept_address(eni);
-        if (!kept || !wired.contains(kept->address)) continue;
-        for (const auto& [name, node] : nodes) {
+    // May both be? Only where one holds a single address that the other withholds or has surrendered, and its node does
+    // not use it; one node lists an address under both.
+    bool may_stand_beside(const Lease& other) const {
+        if (!cidr.overlaps(other.cidr)) return true;
+        const Lease& narrow = cidr.size() <= other.cidr.size() ? *this : other;
+        const Lease& wide = &narrow == this ? other : *this;
+        const net::Address& address = narrow.cidr.address;
+        const bool is_used = wide.allocated.contains(address) && wide.node != narrow.node;
+        return narrow.cidr.size() == 1 && wide.cidr.size() > 1 && !is_used &&
+               (wide.withheld.contains(address) || wide.is_given_up);
+    }
+};
+
+class AddressInvariants {
+public:
+    AddressInvariants(kube::Client& api, const Clock& clock)
+        : clock_(clock),
+          brain_(kube::Brain::create(api, clock)),
+          blocks_(brain_->watch(kube::address_blocks)),
+          enis_(brain_->watch(kube::pod_enis)),
+          pods_(brain_->watch(kube::pods)) {
+        brain_->on_change(blocks_, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+            const std::string name((after ? after : before)->name());
+            changed_.insert(name);
+            if (after) leases_.insert_or_assign(name, Lease::of(*after));
+            else leases_.erase(name);
+        });
+        brain_->on_change(enis_, [this](const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+            const kube::Object& eni = after ? *after : *before;
+            watch_release(eni, after == nullptr);
+            kept_.erase(std::string(eni.name()));
+            const auto kept = after ? controller::kept_address(eni) : std::nullopt;
+            if (kept) kept_.emplace(eni.name(), kept->address);
+        });
+    }
+
+    // The pods as the API has them now.
+    const kube::Cache& pods() {
+        brain_->run_until_idle();
+        return pods_;
+    }
+
+    // Records were deleted by hand: no promise is broken by that.
+    void pardon_releases() {
+        brain_->run_until_idle();
+        released_early_.clear();
+    }
+
+    // "" or what is wrong.
+    std::string wrong(const Nodes& nodes) {
+        brain_->run_until_idle();
+        if (!released_early_.empty()) return released_early_;
+        if (std::string found = overlap(); !found.empty()) return found;
+        std::vector<Wired> wired;
+        for (const auto& [name, node] : nodes)
+            for (const auto& [link, fake] : node->links)
+                if (fake.is_open) wired.push_back({fake.plug.address, &name});
+        std::sort(wired.begin(), wired.end(), [](const Wired& a, const Wired& b) { return a.address < b.address; });
+        for (size_t i = 0; i < wired.size(); ++i) {
+            const Wired& it = wired[i];
+            if (i > 0 && wired[i - 1].address == it.address)
+                return fmt::format("{} is wired on {} and {}", it.address.text(), *wired[i - 1].node, *it.node);
+            const bool lent = std::any_of(leases_.begin(), leases_.end(), [&](const auto& entry) {
+                return entry.second.node == *it.node && entry.second.cidr.contains(it.address);
+            });
+            if (!lent) return fmt::format("{} is wired on {}, which has no block of it", it.address.text(), *it.node);
+        }
+        return kept_for_another(nodes);
+    }
+
+private:
+    struct Wired {
+        net::Address address;
+        const std::string* node;
+    };
+
+    std::string overlap() {
+        for (const std::string& name : changed_) {
+            const auto changed = leases_.find(name);
+            if (changed == leases_.end()) continue;
+            for (const auto& [other, lease] : leases_)
+                if (other != name && !lease.may_stand_beside(changed->second))
+                    return fmt::format("{} and {} overlap", name, other);
+        }
+        changed_.clear();
+        return "";
+    }
+
+    std::string kept_for_another(const Nodes& nodes) const {
+        if (kept_.empty()) return "";
+        for (const auto& [node_name, node] : nodes) {
             for (const auto& [key, allocation] : node->log->allocations()) {
-                if (allocation.address == kept->address && allocation.confirmed && allocation.pod_name != eni.name())
-                    return fmt::format("{}, kept for {}, is {}'s", kept->address.text(), eni.name(),
-                                       allocation.pod_name);
+                if (!allocation.confirmed) continue;
+                for (const auto& [pod, address] : kept_)
+                    if (allocation.address == address && allocation.pod_name != pod && is_wired(nodes, address))
+                        return fmt::format("{}, kept for {}, is {}'s", address.text(), pod, allocation.pod_name);
             }
         }
+        return "";
     }
-    return "";
-}
 
-// Holds at every moment; "" or what is wrong.
-inline std::string wrong_now(kube::Client& api, const Nodes& nodes) {
-    std::map<net::Address, std::string> wired;
-    for (const auto& [name, node] : nodes) {
-        for (const auto& [link, fake] : node->links) {
-            if (!fake.is_open) continue;
-            const auto [at, fresh] = wired.emplace(fake.plug.address, name);
-            if (!fresh) return fmt::format("{} is wired on {} and {}", fake.plug.address.text(), at->second, name);
+    // Seen at our next look only, as its beginning is: at most seen_late_max late.
+    void watch_release(const kube::Object& eni, bool is_gone) {
+        const std::string name(eni.name());
+        if (!is_gone) {
+            if (eni.string({"status", "phase"}) == "Unbind") unbound_.try_emplace(name, clock_.now());
+            else unbound_.erase(name);
+            return;
         }
+        const auto since = unbound_.find(name);
+        const auto kept = controller::kept_address(eni);
+        if (since != unbound_.end() && kept &&
+            clock_.now() - since->second + seen_late_max < kept->type.release_after)
+            released_early_ = fmt::format("{}, kept for {}, was released early", kept->address.text(), name);
+        unbound_.erase(name);
     }
-    std::vector<kube::Object> blocks = all(api, kube::address_blocks);
-    if (const std::string wrong = overlap(blocks); !wrong.empty()) return wrong;
-    for (const auto& [address, name] : wired) {
-        const bool lent = std::any_of(blocks.begin(), blocks.end(), [&](const kube::Object& block) {
-            return block.string({"spec", "node"}) == name &&
-                   MUST(net::Prefix::parse(block.string({"spec", "cidr"}))).contains(address);
-        });
-        if (!lent) return fmt::format("{} is wired on {}, which has no block of it", address.text(), name);
+
+    static bool is_wired(const Nodes& nodes, const net::Address& address) {
+        for (const auto& [name, node] : nodes)
+            for (const auto& [link, fake] : node->links)
+                if (fake.is_open && fake.plug.address == address) return true;
+        return false;
     }
-    return kept_for_another(api, nodes, wired);
-}
+
+    static constexpr Duration seen_late_max = std::chrono::seconds(60);
+
+    const Clock& clock_;
+    std::unique_ptr<kube::Brain> brain_;
+    const kube::Cache &blocks_, &enis_, &pods_;
+    std::map<std::string, Lease, std::less<>> leases_;
+    std::set<std::string> changed_;
+    std::map<std::string, net::Address> kept_;        // by the pod's name
+    std::map<std::string, MonotonicTime> unbound_;    // since when
+    std::string released_early_;
+};
 
 }  // namespace weft::sim

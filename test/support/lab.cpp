@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/strings.h"
+#include "kernel/multicast.h"
 
 namespace weft::test {
 
@@ -36,6 +37,15 @@ std::string announcer_of(const World& world, const std::string& address) {
         if (mac_in(link, "link/ether ") == mac) return name;
     }
     return "somebody with MAC " + mac;
+}
+
+bool listens_for(const World& world, const std::string& node, const net::Address& ipv6) {
+    const net::Mac group = kernel::solicited_node_group(ipv6);
+    std::string digits = group.text();
+    std::erase(digits, ':');
+    return run("nsenter --net=" + Instance::netns_path(world.instance().node_netns(node)) +
+               " awk '$2 == \"eth0\" && $5 == \"" + digits + "\"' /proc/thread-self/net/dev_mcast")
+               .text.find(digits) != std::string::npos;
 }
 
 std::string deployment_yaml(const std::string& name, int replicas, const std::string& vswitch, const std::string& service_spec) {

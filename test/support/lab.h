@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 
+#include "net/address.h"
 #include "support/world.h"
 
 namespace weft::test {
@@ -11,6 +12,8 @@ namespace weft::test {
 std::string plug(const World& world, unsigned node_number, bool in);
 // The node whose uplink answers ARP for the address on the street; "" when none does.
 std::string announcer_of(const World& world, const std::string& address);
+// Does the node's uplink take in what is asked of this IPv6 address's group (a real card drops all other groups)?
+bool listens_for(const World& world, const std::string& node, const net::Address& ipv6);
 // `yaml` of pods and what selects them: one Deployment with a Service "NAME" (ClusterIP) of ports 80 → 8080, 9000.
 std::string deployment_yaml(const std::string& name, int replicas, const std::string& vswitch, const std::string& service_spec = "");
 // A pod of the image echo:demo on that node, labelled app: NAME.

@@ -27,7 +27,7 @@ std::string on_street(const World& world, const std::string& command) {
 
 std::string traffic_py(const std::string& arguments) { return "python3 " + root() + "/test/support/traffic.py " + arguments; }
 
-std::string crowd_py(const std::string& arguments) { return "python3 " + root() + "/test/support/crowd.py " + arguments; }
+std::string crowd(const std::string& arguments) { return std::string(WEFT_BIN) + "/crowd " + arguments; }
 
 void Traffic::start(const std::string& name, const std::string& command, int timeout_s) {
     Stream& stream = streams_.emplace_back();

@@ -1,4 +1,4 @@
-// Traffic: programs that talk for a while and count every loss (traffic.py, crowd.py), inside pods and on the street. They enter
+// Traffic: programs that talk for a while and count every loss (traffic.py, crowd.cpp), inside pods and on the street. They enter
 // their namespace and cgroup by themselves, not through the API server or the runtime, which a test may kill meanwhile.
 #pragma once
 #include <list>
@@ -24,7 +24,7 @@ class Traffic {
 public:
     ~Traffic() { (void)wait(); }
 
-    // `command` is in_place() or on_street() of the arguments of traffic.py or crowd.py.
+    // `command` is in_place() or on_street() of the arguments of traffic.py or crowd.
     void start(const std::string& name, const std::string& command, int timeout_s);
     struct Result {
         std::string name, text;
@@ -42,6 +42,6 @@ private:
 };
 
 std::string traffic_py(const std::string& arguments);
-std::string crowd_py(const std::string& arguments);
+std::string crowd(const std::string& arguments);
 
 }  // namespace weft::test

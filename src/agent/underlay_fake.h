@@ -1,0 +1,27 @@
+// FakeUnderlay: an underlay in memory. Everything is on the wire but what a test puts beyond a router.
+#pragma once
+#include <set>
+
+#include "agent/underlay.h"
+
+namespace weft::agent {
+
+class FakeUnderlay final : public Underlay {
+public:
+    std::optional<net::Address> next_hop(const net::Address& to) override {
+        if (unreachable.contains(to)) return std::nullopt;
+        const auto hop = hops.find(to);
+        return hop == hops.end() ? to : hop->second;
+    }
+
+    Status set_narrow(const std::map<net::Address, unsigned>& mtu_of) override {
+        narrow = mtu_of;
+        return {};
+    }
+
+    std::map<net::Address, net::Address> hops;
+    std::set<net::Address> unreachable;
+    std::map<net::Address, unsigned> narrow;
+};
+
+}  // namespace weft::agent

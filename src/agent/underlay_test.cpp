@@ -1,0 +1,76 @@
+// The node's routing, asked and told, in a real namespace.
+//
+//   eth0 198.18.1.1/16, fd00:18::1:1/64 ── 198.18.0.1, fd00:18::1 (the way to everything else)
+#include "agent/underlay.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "kernel/link.h"
+#include "kernel/netns.h"
+#include "kernel/route.h"
+
+namespace weft::agent {
+namespace {
+
+net::Address ip(std::string_view text) {
+    return MUST(net::Address::parse(text));
+}
+
+struct UnderlayInKernel : testing::Test {
+    UnderlayInKernel() {
+        netns.emplace(MUST(kernel::Netns::create(name)));
+        for (const char* command :
+             {"link add eth0 type veth peer name wire", "link set eth0 up", "link set wire up",
+              "addr add 198.18.1.1/16 dev eth0", "route add default via 198.18.0.1",
+              "-6 addr add fd00:18::1:1/64 dev eth0 nodad", "-6 route add default via fd00:18::1 dev eth0",
+              "link add other type veth peer name other-wire", "link set other up", "link set other-wire up",
+              "-6 route add fd00:99::/64 dev other", "route add 10.0.0.0/16 dev other"}) {
+            const std::string line = "ip -n " + name + " " + command;
+            if (std::system(line.c_str()) != 0) ADD_FAILURE() << line;
+        }
+        const Status opened = netns->run([&]() -> Status {
+            uplink = TRY(find_uplink("eth0"));
+            underlay.emplace(TRY(KernelUnderlay::open(uplink)));
+            netlink.emplace(TRY(kernel::Netlink::open()));
+            return {};
+        });
+        EXPECT_TRUE(opened) << opened.error().message;
+    }
+
+    ~UnderlayInKernel() override { (void)kernel::Netns::remove(name); }
+
+    std::vector<kernel::Route> ours() { return MUST(kernel::list_routes(*netlink, kernel::route_protocol)); }
+
+    const std::string name = "weft-utest" + std::to_string(getpid());
+    std::optional<kernel::Netns> netns;
+    Uplink uplink;
+    std::optional<KernelUnderlay> underlay;
+    std::optional<kernel::Netlink> netlink;
+};
+
+TEST_F(UnderlayInKernel, the_next_hop_is_the_node_itself_on_the_wire_and_else_the_router) {
+    EXPECT_EQ(underlay->next_hop(ip("198.18.1.2")), ip("198.18.1.2"));
+    EXPECT_EQ(underlay->next_hop(ip("198.51.100.9")), ip("198.18.0.1"));
+    EXPECT_EQ(underlay->next_hop(ip("fd00:18::1:2")), ip("fd00:18::1:2"));
+    EXPECT_EQ(underlay->next_hop(ip("2001:db8::9")), ip("fd00:18::1"));
+    EXPECT_EQ(underlay->next_hop(ip("fd00:99::2")), ip("fd00:18::1")) << "by the uplink, whatever other links offer";
+    EXPECT_EQ(underlay->next_hop(ip("10.0.0.9")), ip("198.18.0.1"));
+}
+
+TEST_F(UnderlayInKernel, what_goes_to_a_narrower_node_on_the_wire_is_cut_for_it) {
+    const std::map<net::Address, unsigned> two{{ip("198.18.1.2"), 1280}, {ip("198.51.100.9"), 1400}};
+    ASSERT_TRUE(underlay->set_narrow(two));
+    ASSERT_EQ(ours().size(), 1u) << "a router cuts for the other";
+    EXPECT_EQ(ours()[0].destination, net::Prefix::host(ip("198.18.1.2")));
+    EXPECT_EQ(ours()[0].mtu, 1280u);
+    EXPECT_EQ(underlay->next_hop(ip("198.18.1.2")), ip("198.18.1.2")) << "it changes no way";
+    ASSERT_TRUE(underlay->set_narrow({{ip("198.18.1.2"), 1400}}));
+    ASSERT_EQ(ours().size(), 1u);
+    EXPECT_EQ(ours()[0].mtu, 1400u);
+    ASSERT_TRUE(underlay->set_narrow({}));
+    EXPECT_TRUE(ours().empty());
+}
+
+}  // namespace
+}  // namespace weft::agent

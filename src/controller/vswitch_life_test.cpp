@@ -1,0 +1,130 @@
+// A vSwitch from its making to its end: where it may lie, when it may go, and what it says before it runs dry.
+// (spec/acs.md §1.1, §1.2)
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "controller/test_cluster.h"
+
+namespace weft::controller {
+namespace {
+
+using kube::Object;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+class VSwitchLife : public ::testing::Test {
+protected:
+    VSwitchLife() {
+        cluster.seed_world();
+        cluster.settle();
+    }
+
+    void make(std::string_view name, std::string_view cidr, std::string_view vpc = "vpc-demo") {
+        cluster.api.seed(fmt::format("{{apiVersion: weft.dev/v1, kind: VSwitch, metadata: {{name: {}}}, spec: {{vpc: {}, "
+                                     "zone: zone-a, cidrBlock: {}}}}}",
+                                     name, vpc, cidr));
+        cluster.settle();
+    }
+
+    void make_pod(std::string_view name, std::string_view vswitch) {
+        Object pod = Object::of(kube::pods, {"default", std::string(name)});
+        pod.set_annotation("network.alibabacloud.com/vswitch-ids", vswitch);
+        pod.set({"spec", "containers"}, json::Array{});
+        MUST(cluster.api.create(kube::pods, pod));
+    }
+
+    std::string condition(const std::string& name, std::string_view type) {
+        const Object vswitch = cluster.one(kube::vswitches, "", name);
+        const json::Value* const found = kube::find_condition(vswitch, type);
+        if (found == nullptr) return "none";
+        return fmt::format("{} {}: {}", json::find_string(*found, {"status"}), json::find_string(*found, {"reason"}),
+                           json::find_string(*found, {"message"}));
+    }
+
+    TestCluster cluster;
+};
+
+TEST_F(VSwitchLife, it_may_be_cut_from_a_secondary_block_and_from_nowhere_else) {
+    MUST(cluster.api.patch(kube::vpcs, {"", "vpc-demo"}, kube::PatchType::merge,
+                           json::Object{{"spec", json::Object{{"secondaryCidrBlocks", json::Array{"172.30.0.0/16"}}}}}));
+    cluster.settle();
+    make("vsw-second", "172.30.7.0/24");
+    make("vsw-nowhere", "172.31.7.0/24");
+    EXPECT_EQ(condition("vsw-second", "Accepted"), "True Accepted: ");
+    EXPECT_EQ(condition("vsw-nowhere", "Accepted"),
+              "False Invalid: spec.cidrBlock: 172.31.7.0/24: lies in no block of VPC vpc-demo");
+    make_pod("p", "vsw-second");
+    cluster.live();
+    EXPECT_EQ(cluster.one(kube::pods, "default", "p").string({"status", "podIP"}), "172.30.7.1");
+}
+
+TEST_F(VSwitchLife, a_vpc_has_a_hundred_and_fifty_and_no_more) {
+    for (int i = 0; i < 149; ++i)  // there are two
+        cluster.api.seed(fmt::format("{{apiVersion: weft.dev/v1, kind: VSwitch, metadata: {{name: many-{:03}}}, spec: {{vpc: "
+                                     "vpc-demo, zone: zone-a, cidrBlock: 10.0.{}.0/29}}}}",
+                                     i, i + 50));
+    cluster.settle();
+    int accepted = 0;
+    std::string refused;
+    for (const Object& vswitch : cluster.all(kube::vswitches)) {
+        if (kube::condition_is(vswitch, "Accepted", "True")) ++accepted;
+        else refused = vswitch.name();
+    }
+    EXPECT_EQ(accepted, 150);
+    EXPECT_EQ(condition(refused, "Accepted"),
+              "False QuotaExceeded: spec.vpc: VPC vpc-demo has 150 vSwitches, and may have no more");
+}
+
+TEST_F(VSwitchLife, one_that_holds_a_pod_stays_and_says_so_and_goes_with_its_last_one) {
+    make_pod("p", "vsw-zone-a");
+    cluster.live();
+    ASSERT_TRUE(cluster.api.remove(kube::vswitches, {"", "vsw-zone-a"}));
+    cluster.live();
+    ASSERT_TRUE(cluster.exists(kube::vswitches, "", "vsw-zone-a"));
+    EXPECT_EQ(condition("vsw-zone-a", "Ready"), "False InUse: deletion waits: used by pod default/p");
+    make_pod("late", "vsw-zone-a");
+    cluster.live();
+    EXPECT_EQ(cluster.one(kube::pods, "default", "late").string({"spec", "nodeName"}), "") << "it is on its way out";
+    ASSERT_TRUE(cluster.api.remove(kube::pods, {"default", "p"}));
+    cluster.live();
+    cluster.live();
+    EXPECT_FALSE(cluster.exists(kube::vswitches, "", "vsw-zone-a"));
+    for (const Object& block : cluster.all(kube::address_blocks))
+        EXPECT_NE(block.string({"spec", "vSwitch"}), "vsw-zone-a") << block.name();
+}
+
+// Issue 5: the condition comes before the vSwitch runs dry, by the pace at which it is used.
+TEST_F(VSwitchLife, it_says_that_it_will_run_dry_before_it_does_and_takes_it_back_when_the_pace_ceases) {
+    make("vsw-64", "10.0.8.0/26");
+    EXPECT_EQ(condition("vsw-64", "AddressesAvailable"), "True Enough: ");
+    int made = 0;
+    for (int round = 0; round < 8; ++round) {
+        for (int i = 0; i < 2; ++i) make_pod(fmt::format("p-{}", made++), "vsw-64");
+        cluster.renew_leases();
+        cluster.live();
+        cluster.clock.advance(seconds(10));
+    }
+    const Object low = cluster.one(kube::vswitches, "", "vsw-64");
+    EXPECT_GT(low.integer({"status", "availableIPCount"}), 40);
+    const std::string said = condition("vsw-64", "AddressesAvailable");
+    EXPECT_TRUE(said.starts_with("False RunningLow: ")) << said;
+    EXPECT_NE(said.find("at the pace of the last minutes for about "), std::string::npos) << said;
+    int told = 0;
+    for (const std::string& event : cluster.events_on("vsw-64")) told += event.starts_with("VSwitchRunningLow: ");
+    EXPECT_EQ(told, 1);
+    for (int i = 0; i < 25; ++i) {
+        cluster.clock.advance(minutes(1));
+        cluster.settle();
+    }
+    EXPECT_EQ(condition("vsw-64", "AddressesAvailable"), "True Enough: ");
+    while (made < 60) make_pod(fmt::format("p-{}", made++), "vsw-64");
+    for (int i = 0; i < 4; ++i) {
+        cluster.renew_leases();
+        cluster.live();
+        cluster.clock.advance(seconds(10));
+    }
+    EXPECT_EQ(condition("vsw-64", "AddressesAvailable"), "False Exhausted: 0 of 60 addresses are left");
+}
+
+}  // namespace
+}  // namespace weft::controller
