@@ -163,7 +163,7 @@ Status Netlink::request(Message& message) {
 
 Status Netlink::together(const std::function<Status()>& ask) {
     ENSURE(!batch_);
-    batch_.emplace().first = sequence_ + 1;
+    batch_ = Batch{{}, sequence_ + 1, 0};
     const Status asked = ask();
     const Batch batch = *std::exchange(batch_, std::nullopt);
     TRY(asked);

@@ -68,8 +68,7 @@ private:
 
     struct Batch {
         std::vector<char> bytes;
-        uint32_t first = 0;  // sequence numbers
-        uint32_t count = 0;
+        uint32_t first, count;  // sequence numbers
     };
 
     Status send(const void* bytes, size_t count);
