@@ -74,6 +74,14 @@ Candidates find_candidates(
     return candidates;
 }
 
+// Who moves up waits for those before it all the same: of what it heard nothing of so far it keeps what lets the first
+// candidate speak in its next round. Else all who moved up would speak at once.
+void Announcer::set_candidates(Candidates candidates) {
+    if (candidates == candidates_) return;
+    candidates_ = std::move(candidates);
+    for (auto& [address, state] : states_) state.unanswered = std::min(state.unanswered, patience - 1);
+}
+
 std::vector<net::Address> Announcer::public_addresses() const {
     std::vector<net::Address> addresses;
     const auto& rows = tables_.frontends.rows();  // by VPC, 0 first

@@ -51,7 +51,7 @@ public:
     Announcer(std::string node, const net::Mac& mac, Tables& tables, kernel::Wire& wire)
         : node_(std::move(node)), mac_(mac), tables_(tables), wire_(wire) {}
 
-    void set_candidates(Candidates candidates) { candidates_ = std::move(candidates); }
+    void set_candidates(Candidates candidates);
     // One round: judge what the last one's questions brought, then ask again.
     void round();
 

@@ -112,6 +112,18 @@ TEST_F(Announcing, when_the_announcer_is_lost_the_next_takes_over_within_three_s
     EXPECT_TRUE(n3.announces(vip));
 }
 
+TEST_F(Announcing, who_moves_up_still_waits_for_the_one_before_it) {
+    rounds(8, {&n1, &n2, &n3});
+    n1.plugged = false;
+    rounds(3, {&n2, &n3});
+    rounds(2, {&n3});  // their rounds have no common beat
+    for (Node* node : {&n3, &n2}) node->announcer.set_candidates({.everyone = {"n2", "n3"}, .is_alone = false, .of_address = {}});
+    rounds(9, {&n3, &n2});
+    EXPECT_FALSE(n3.announces(vip));
+    EXPECT_TRUE(n3.told.empty()) << "not even for a while";
+    EXPECT_TRUE(n2.announces(vip));
+}
+
 TEST_F(Announcing, a_dead_agent_is_no_loss_its_kernel_answers) {
     rounds(8, {&n1, &n2, &n3});
     rounds(50, {&n2, &n3});
