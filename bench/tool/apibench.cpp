@@ -4,8 +4,8 @@
 //   apibench --instance I settle               waits until the controllers have nothing more to write
 //   apibench --instance I list                 all Services in one reply, and in pages of 500
 //   apibench --instance I watch WATCHERS N     N changes of one Service: from the writer's reply to each watcher's ear
-//   apibench --instance I map NODE N           N changes of one Service's port: from the reply to the row in the node's
-//   map apibench floor FILE N BYTES THREADS        the store alone: N puts of BYTES, without HTTP, JSON and rules
+//   apibench --instance I map NODE N           N changes of one Service's port: from the reply to the row in the node's map
+//   apibench floor FILE N BYTES THREADS        the store alone: N puts of BYTES, without HTTP, JSON and rules
 //
 // Every line it prints is "name value unit". The server is asked through its unix socket. Threads: as asked.
 #include <fmt/format.h>
@@ -17,13 +17,9 @@
 #include <mutex>
 #include <thread>
 
-#include "base/clock.h"
-#include "base/fd.h"
-#include "base/instance.h"
-#include "base/strings.h"
 #include "kernel/bpf_map.h"
 #include "kernel/bpf_object.h"
-#include "kube/client.h"
+#include "measure.h"
 #include "net/address.h"
 #include "store/log.h"
 
@@ -31,29 +27,6 @@ namespace weft {
 namespace {
 
 constexpr int namespaces_count = 4;
-
-double ms_since(MonotonicTime start) {
-    return std::chrono::duration<double, std::milli>(system_clock().now() - start).count();
-}
-
-double quantile(std::vector<double> values, double q) {
-    if (values.empty()) return 0;
-    std::sort(values.begin(), values.end());
-    return values[std::min(values.size() - 1, size_t(q * double(values.size())))];
-}
-
-void print_latency(const std::string& name, const std::vector<double>& ms) {
-    fmt::print("{}-p50 {:.3f} ms\n{}-p99 {:.3f} ms\n{}-max {:.3f} ms\n", name, quantile(ms, 0.5), name,
-               quantile(ms, 0.99), name, quantile(ms, 1));
-}
-
-kube::Endpoint endpoint_of(const Instance& instance) {
-    kube::Endpoint endpoint;
-    endpoint.unix_socket = instance.api_socket();
-    endpoint.token = std::string(trim(MUST(read_file(instance.state_dir() + "/root.token"))));
-    endpoint.user_agent = "apibench";
-    return endpoint;
-}
 
 std::string ns_of(int i) {
     return fmt::format("bench-{}", i % namespaces_count);
@@ -69,7 +42,7 @@ kube::Object service(const std::string& ns, const std::string& name, int port) {
 }
 
 int create(const Instance& instance, int count, int threads) {
-    const auto client = kube::connect(endpoint_of(instance));
+    const auto client = connect(instance);
     for (int i = 0; i < namespaces_count; i++)
         (void)client->create(kube::namespaces, kube::Object::of(kube::namespaces, {"", ns_of(i)}));
     std::atomic<int> next{0}, failed{0};
@@ -97,7 +70,7 @@ int create(const Instance& instance, int count, int threads) {
 
 int settle(const Instance& instance) {
     constexpr int64_t quiet_revisions = 10;  // Leases are renewed all the time
-    const auto client = kube::connect(endpoint_of(instance));
+    const auto client = connect(instance);
     const auto revision = [&] {
         return int64_t(parse_unsigned(MUST(client->list(kube::vpcs)).resource_version).value_or(0));
     };
@@ -147,7 +120,7 @@ json::Value ports_patch(int port) {
 }
 
 int watch(const Instance& instance, int watchers, int changes) {
-    const auto client = kube::connect(endpoint_of(instance));
+    const auto client = connect(instance);
     const kube::ObjectKey key{ns_of(0), "watched"};
     (void)client->create(kube::services, service(key.ns, key.name, 1000));
     const std::string from = MUST(client->list(kube::services)).resource_version;
@@ -159,7 +132,7 @@ int watch(const Instance& instance, int watchers, int changes) {
     std::vector<std::jthread> ears;
     for (int w = 0; w < watchers; w++)
         ears.emplace_back([&] {
-            const auto own = kube::connect(endpoint_of(instance));
+            const auto own = connect(instance);
             ready++;
             (void)own->watch(kube::services, {}, from, stop.get_token(), [&](kube::WatchEvent&& event) {
                 const MonotonicTime now = system_clock().now();
@@ -187,7 +160,7 @@ int watch(const Instance& instance, int watchers, int changes) {
 }
 
 int to_map(const Instance& instance, const std::string& node, int changes) {
-    const auto client = kube::connect(endpoint_of(instance));
+    const auto client = connect(instance);
     const kernel::NodeMaps maps = MUST(kernel::open_pinned_maps(instance.bpf_dir(node)));
     const kube::ObjectKey key{ns_of(0), "mapped"};
     (void)client->create(kube::services, service(key.ns, key.name, 1000));

@@ -15,13 +15,9 @@
 #include <cstdio>
 #include <thread>
 
-#include "base/clock.h"
-#include "base/fd.h"
-#include "base/instance.h"
-#include "base/strings.h"
 #include "kernel/bpf_map.h"
 #include "kernel/bpf_object.h"
-#include "kube/client.h"
+#include "measure.h"
 #include "net/address.h"
 
 namespace weft {
@@ -30,29 +26,6 @@ namespace {
 constexpr int block_addresses = 16;
 constexpr int blocks_max = 4096 / block_addresses - 1;  // of a vSwitch; the last is for `change`
 constexpr double wait_ms_max = 60'000;
-
-double ms_since(MonotonicTime start) {
-    return std::chrono::duration<double, std::milli>(system_clock().now() - start).count();
-}
-
-double quantile(std::vector<double> values, double q) {
-    if (values.empty()) return 0;
-    std::sort(values.begin(), values.end());
-    return values[std::min(values.size() - 1, size_t(q * double(values.size())))];
-}
-
-void print_latency(const std::string& name, const std::vector<double>& ms) {
-    fmt::print("{}-p50 {:.3f} ms\n{}-p99 {:.3f} ms\n{}-max {:.3f} ms\n", name, quantile(ms, 0.5), name,
-               quantile(ms, 0.99), name, quantile(ms, 1));
-}
-
-std::unique_ptr<kube::Client> connect(const Instance& instance) {
-    kube::Endpoint endpoint;
-    endpoint.unix_socket = instance.api_socket();
-    endpoint.token = std::string(trim(MUST(read_file(instance.state_dir() + "/root.token"))));
-    endpoint.user_agent = "scalebench";
-    return kube::connect(endpoint);
-}
 
 std::string vpc_name(int vpc) { return fmt::format("vpc-s{}", vpc); }
 std::string vswitch_name(int vpc) { return fmt::format("vsw-s{}", vpc); }

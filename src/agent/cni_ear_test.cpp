@@ -23,27 +23,7 @@ using protocol::cni::Request;
 constexpr int callers = 100;
 
 std::string objects() {
-    std::string text = R"(
-apiVersion: weft.dev/v1
-kind: VPC
-metadata: {name: vpc-a}
-spec: {cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20, default: true}
-status: {vni: 7}
----
-apiVersion: weft.dev/v1
-kind: VSwitch
-metadata: {name: vsw-a}
-spec: {vpc: vpc-a, zone: z, cidrBlock: 10.0.0.0/20}
----
-apiVersion: weft.dev/v1
-kind: AddressBlock
-metadata: {name: block}
-spec: {vpc: vpc-a, vSwitch: vsw-a, cidr: 10.0.0.0/24, node: n1}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: default}
-)";
+    std::string text(sim::one_block);
     for (int i = 0; i < callers; ++i)
         text += fmt::format("---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{0}, namespace: default, uid: u{0}, annotations: "
                             "{{weft.dev/vswitch: vsw-a}}}}\nspec: {{nodeName: n1}}\n", i);

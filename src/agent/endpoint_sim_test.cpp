@@ -15,32 +15,10 @@ using protocol::cni::Command;
 using protocol::cni::Reply;
 using protocol::cni::Request;
 
-constexpr std::string_view objects = R"(
-apiVersion: weft.dev/v1
-kind: VPC
-metadata: {name: vpc-a}
-spec: {cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20, default: true}
-status: {vni: 7}
----
-apiVersion: weft.dev/v1
-kind: VSwitch
-metadata: {name: vsw-a}
-spec: {vpc: vpc-a, zone: z, cidrBlock: 10.0.0.0/20}
----
-apiVersion: weft.dev/v1
-kind: AddressBlock
-metadata: {name: block}
-spec: {vpc: vpc-a, vSwitch: vsw-a, cidr: 10.0.0.0/24, node: n1}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: default}
-)";
-
 constexpr int pods = 6;
 
 struct Api {
-    Api() { api.seed(objects); }
+    Api() { api.seed(sim::one_block); }
 
     FakeClock clock;
     kube::FakeClient api;

@@ -1,10 +1,6 @@
 // The overlay under change: what one block costs, and that the rows are always those a first look would write.
-#include "agent/overlay.h"
-
-#include "agent/underlay_fake.h"
+#include "agent/overlay_scene.h"
 #include "base/rng.h"
-#include "kernel/bpf_map_fake.h"
-#include "kube/fake_client.h"
 
 namespace weft::agent {
 namespace {
@@ -47,12 +43,8 @@ metadata: {name: b-1}
 spec: {vpc: b, zone: z, cidrBlock: 10.0.0.0/20}
 )";
 
-struct OverlayUnderChange : testing::Test {
-    OverlayUnderChange() {
-        api.seed(world);
-        MUST(tables.load());
-        add_overlay(*brain, view, overlay);
-    }
+struct OverlayUnderChange : OverlayScene {
+    OverlayUnderChange() : OverlayScene(world) {}
 
     void put(const std::string& name, const std::string& vpc, const std::string& cidr, const std::string& node) {
         kube::Object block = kube::Object::of(kube::address_blocks, {"", name});
@@ -104,15 +96,6 @@ struct OverlayUnderChange : testing::Test {
             tables.locations.find(abi::location_key_of(vni, MUST(net::Prefix::parse(cidr))));
         return number == nullptr ? nullptr : tables.nodes.find(*number);
     }
-
-    FakeClock clock;
-    kube::FakeClient api{clock};
-    std::unique_ptr<kube::Brain> brain = kube::Brain::create(api, clock);
-    kernel::NodeMaps maps = kernel::fake_node_maps();
-    Tables tables{maps};
-    View view{*brain, "n1"};
-    FakeUnderlay underlay;
-    Overlay overlay{view, brain->watch(kube::nodes), tables, 1500, underlay};
 };
 
 TEST_F(OverlayUnderChange, a_block_costs_its_own_row_and_nothing_else) {

@@ -1,9 +1,6 @@
 // Nodes that come, change and leave, and VPCs that the fabric routes: what the overlay's rows become.
 #include "agent/interface_ipv6.h"
-#include "agent/overlay.h"
-#include "agent/underlay_fake.h"
-#include "kernel/bpf_map_fake.h"
-#include "kube/fake_client.h"
+#include "agent/overlay_scene.h"
 
 namespace weft::agent {
 namespace {
@@ -58,13 +55,8 @@ spec: {cidrBlock: 10.1.0.0/16, serviceCIDR: 172.21.0.0/20, encapsulation: None}
 status: {vni: 8}
 )";
 
-struct OverlayOfNodes : testing::Test {
-    OverlayOfNodes() {
-        api.seed(world);
-        MUST(tables.load());
-        add_overlay(*brain, view, overlay);
-        brain->run_until_idle();
-    }
+struct OverlayOfNodes : OverlayScene {
+    OverlayOfNodes() : OverlayScene(world) { brain->run_until_idle(); }
 
     void change(const kube::Resource& resource, const std::string& name,
                 const std::function<void(kube::Object&)>& edit) {
@@ -84,15 +76,6 @@ struct OverlayOfNodes : testing::Test {
         return abi::from_abi(node->underlay).text() + " " + std::to_string(node->mtu) +
                (node->flags & abi::NODE_ROUTED ? " routed" : "");
     }
-
-    FakeClock clock;
-    kube::FakeClient api{clock};
-    std::unique_ptr<kube::Brain> brain = kube::Brain::create(api, clock);
-    kernel::NodeMaps maps = kernel::fake_node_maps();
-    Tables tables{maps};
-    View view{*brain, "n1"};
-    FakeUnderlay underlay;
-    Overlay overlay{view, brain->watch(kube::nodes), tables, 1500, underlay};
 };
 
 TEST_F(OverlayOfNodes, a_node_that_changes_its_address_costs_its_own_rows_and_nobody_elses) {

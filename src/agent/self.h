@@ -18,7 +18,7 @@ std::shared_ptr<void> show_node(const Uplink& uplink, const kube::Brain& brain);
 // The number of this node's pods that the agent knows of. Before the brain runs.
 void count_pods(kube::Brain& brain, const View& view);
 
-// Another address of either family, MAC, MTU or link under the name. An uplink that is away for now is no change.
+// Another address of either family, MAC, MTU or link under the name. An uplink that is absent is no change: it comes back.
 bool has_changed(const std::string& link, const Uplink& uplink);
 
 }  // namespace weft::agent

@@ -18,6 +18,30 @@
 
 namespace weft::agent::sim {
 
+// A VPC with one vSwitch, of which node n1 has a /24.
+inline constexpr std::string_view one_block = R"(
+apiVersion: weft.dev/v1
+kind: VPC
+metadata: {name: vpc-a}
+spec: {cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20, default: true}
+status: {vni: 7}
+---
+apiVersion: weft.dev/v1
+kind: VSwitch
+metadata: {name: vsw-a}
+spec: {vpc: vpc-a, zone: z, cidrBlock: 10.0.0.0/20}
+---
+apiVersion: weft.dev/v1
+kind: AddressBlock
+metadata: {name: block}
+spec: {vpc: vpc-a, vSwitch: vsw-a, cidr: 10.0.0.0/24, node: n1}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: default}
+)";
+
+
 // Counts steps and stops the world at one of them. `on_death` runs once, at that moment.
 struct Fate {
     uint64_t steps_left = UINT64_MAX;

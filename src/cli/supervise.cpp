@@ -6,10 +6,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <stop_token>
-#include <thread>
 
 #include "base/fd.h"
+#include "base/stop_signals.h"
 #include "base/strings.h"
 #include "cli/progress.h"
 #include "standalone/node_list.h"
@@ -84,18 +83,7 @@ int supervise(const Common& common, const UpArgs& args) {
     if (!instance) return report(instance.error());
     const auto options = supervisor_options(*instance, args);
     if (!options) return report(options.error());
-    // SIGTERM and SIGINT are blocked in every thread (cmd/) and awaited here.
-    std::stop_source stop;
-    std::thread([&stop] {
-        sigset_t signals;
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGTERM);
-        sigaddset(&signals, SIGINT);
-        int number = 0;
-        sigwait(&signals, &number);
-        stop.request_stop();
-    }).detach();
-    const Status status = standalone::supervise(*options, stop.get_token());
+    const Status status = standalone::supervise(*options, stop_on_signals());
     if (!status) return report(status.error());
     return 0;
 }

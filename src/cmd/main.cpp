@@ -5,6 +5,7 @@
 #include <csignal>
 #include <unistd.h>
 
+#include "base/stop_signals.h"
 #include "cli/bundle.h"
 #include "cli/capture.h"
 #include "cli/ipam.h"
@@ -91,7 +92,7 @@ void add_up(CLI::App& app, CommandLine& line) {
     add_dns(*supervise, line.up.dns);
     supervise->callback([&line] {
         line.run = [&line] {
-            cmd::block_stop_signals();
+            block_stop_signals();
             return cli::supervise(line.common, line.up);
         };
     });
@@ -293,7 +294,7 @@ void add_process(CLI::App& app, CommandLine& line, const char* name, int (*run)(
     add_dns(*process, line.process.dns);
     process->callback([&line, run] {
         line.run = [&line, run] {
-            cmd::block_stop_signals();
+            block_stop_signals();
             return run(line.process);
         };
     });

@@ -1,7 +1,6 @@
 #include "cmd/processes.h"
 
 #include <linux/capability.h>
-#include <signal.h>
 #include <sys/stat.h>
 
 #include <cstdio>
@@ -14,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/stop_signals.h"
 #include "base/strings.h"
 #include "cli/context.h"
 #include "cmd/capabilities.h"
@@ -25,27 +25,8 @@
 
 namespace weft::cmd {
 
-void block_stop_signals() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-}
-
-// Turns SIGTERM and SIGINT into a stop request for `run`. The waiting thread ends with the process.
 static int run_until_signal(const std::function<Status(std::stop_token)>& run) {
-    auto* const stop = new std::stop_source;  // outlives the waiting thread
-    std::thread([stop] {
-        sigset_t signals;
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGTERM);
-        sigaddset(&signals, SIGINT);
-        int number = 0;
-        sigwait(&signals, &number);
-        stop->request_stop();
-    }).detach();
-    const Status status = run(stop->get_token());
+    const Status status = run(stop_on_signals());
     if (status) return 0;
     log::error("process cannot go on", {{"error", status.error().message}});
     return cli::exit_code(status.error().code);

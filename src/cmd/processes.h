@@ -27,7 +27,4 @@ int runtime(const ProcessArgs& args);
 int alb(const ProcessArgs& args);
 int dns(const ProcessArgs& args);
 
-// Blocked in every thread from the start, so that the one waiting thread gets them.
-void block_stop_signals();
-
 }  // namespace weft::cmd

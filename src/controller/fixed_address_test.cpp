@@ -50,12 +50,6 @@ protected:
         cluster.live();
     }
 
-    bool was_told(const std::string& pod, const std::string& text) {
-        for (const std::string& event : cluster.events_on(pod))
-            if (event.find(text) != std::string::npos) return true;
-        return false;
-    }
-
     TestCluster cluster;
 };
 
@@ -201,7 +195,7 @@ TEST_F(FixedAddress, a_full_vswitch_gives_a_fixed_address_out_of_a_block_in_use)
     EXPECT_EQ(eni("fix-0").array({"spec", "allocations"})[0].at("allocationType").at("releaseAfter"), "48h0m0s");
     cluster.api.seed(pod_yaml("late", on_it + ", k8s.aliyun.com/eci-fixed-ip: 'true'", "app: f"));
     cluster.live();
-    EXPECT_TRUE(was_told("late", "VSwitchExhausted: no free address in vSwitch vsw-64"));
+    EXPECT_TRUE(cluster.was_told("late", "VSwitchExhausted: no free address in vSwitch vsw-64"));
 }
 
 TEST_F(FixedAddress, a_chosen_address_is_given_when_it_is_free_and_refused_by_name_when_not) {
@@ -218,12 +212,12 @@ TEST_F(FixedAddress, a_chosen_address_is_given_when_it_is_free_and_refused_by_na
     cluster.api.seed(pod_yaml("edge", chosen("10.0.1.254"), "app: x"));
     cluster.api.seed(pod_yaml("far", chosen("10.9.9.9"), "app: x"));
     cluster.live();
-    EXPECT_TRUE(was_told("twin",
+    EXPECT_TRUE(cluster.was_told("twin",
                          "AddressNotAvailable: metadata.annotations[k8s.aliyun.com/eci-private-ip-address]: "
                          "10.0.1.9 is kept for pod default/vip"));
-    EXPECT_TRUE(was_told("wanting", "is in use"));
-    EXPECT_TRUE(was_told("edge", "not an address that a pod of vSwitch vsw-zone-a may have"));
-    EXPECT_TRUE(was_told("far", "10.9.9.9 lies in none of the pod's vSwitches"));
+    EXPECT_TRUE(cluster.was_told("wanting", "is in use"));
+    EXPECT_TRUE(cluster.was_told("edge", "not an address that a pod of vSwitch vsw-zone-a may have"));
+    EXPECT_TRUE(cluster.was_told("far", "10.9.9.9 lies in none of the pod's vSwitches"));
     remove_pod("vip");
     cluster.clock.advance(std::chrono::seconds(10));
     cluster.live();

@@ -45,12 +45,6 @@ protected:
         cluster.live();
     }
 
-    bool was_told(const std::string& pod, const std::string& text) {
-        for (const std::string& event : cluster.events_on(pod))
-            if (event.find(text) != std::string::npos) return true;
-        return false;
-    }
-
     TestCluster cluster;
 };
 
@@ -103,13 +97,13 @@ TEST_F(OwnNetwork, a_PodNetworking_asked_for_by_name_needs_no_selector_and_comes
 TEST_F(OwnNetwork, one_that_is_not_there_is_waited_for_and_named) {
     make("early", request, R"([{"network":"late"}])");
     EXPECT_EQ(pod("early").string({"spec", "nodeName"}), "");
-    EXPECT_TRUE(was_told("early", "PodNetworkingNotFound: PodNetworking late does not exist"));
+    EXPECT_TRUE(cluster.was_told("early", "PodNetworkingNotFound: PodNetworking late does not exist"));
     cluster.api.seed("{apiVersion: network.alibabacloud.com/v1beta1, kind: PodNetworking, metadata: {name: late}, spec: "
                      "{vSwitchOptions: [vsw-nowhere]}}");
     cluster.renew_leases();
     cluster.clock.advance(std::chrono::seconds(5));
     cluster.live();
-    EXPECT_TRUE(was_told("early", "PodNetworkingNotReady: PodNetworking late: spec.vSwitchOptions: vSwitch vsw-nowhere"));
+    EXPECT_TRUE(cluster.was_told("early", "PodNetworkingNotReady: PodNetworking late: spec.vSwitchOptions: vSwitch vsw-nowhere"));
     MUST(cluster.api.patch(kube::pod_networkings, {"", "late"}, kube::PatchType::merge,
                            json::Object{{"spec", json::Object{{"vSwitchOptions", json::Array{"vsw-zone-b"}}}}}));
     cluster.clock.advance(std::chrono::seconds(5));
@@ -143,9 +137,9 @@ TEST_F(OwnNetwork, two_of_the_three_together_and_a_fixed_one_for_a_passing_name_
     cluster.live();
     for (const char* name : {"both", "passing", "passing-too"})
         EXPECT_EQ(pod(name).string({"spec", "nodeName"}), "") << name;
-    EXPECT_TRUE(was_told("both", "InvalidPodNetworks: metadata.annotations: only one of"));
-    EXPECT_TRUE(was_told("passing", "PodNetworkingNotReady: PodNetworking keeps: it keeps addresses for names"));
-    EXPECT_TRUE(was_told("passing-too", "InvalidPodNetworks: metadata.annotations[k8s.aliyun.com/pod-networks]: type Fixed"));
+    EXPECT_TRUE(cluster.was_told("both", "InvalidPodNetworks: metadata.annotations: only one of"));
+    EXPECT_TRUE(cluster.was_told("passing", "PodNetworkingNotReady: PodNetworking keeps: it keeps addresses for names"));
+    EXPECT_TRUE(cluster.was_told("passing-too", "InvalidPodNetworks: metadata.annotations[k8s.aliyun.com/pod-networks]: type Fixed"));
 }
 
 }  // namespace

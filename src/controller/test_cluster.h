@@ -135,6 +135,7 @@ public:
     }
     // "reason: message" of every Event about an object.
     std::vector<std::string> events_on(std::string_view name);
+    bool was_told(std::string_view name, std::string_view text);
 
     JumpingClock clock;
     std::string boot = "boot-1";  // another one at the next restart(): the machine was started anew
@@ -242,6 +243,12 @@ inline std::vector<std::string> TestCluster::events_on(std::string_view name) {
             texts.push_back(fmt::format("{}: {}", event.string({"reason"}), event.string({"message"})));
     }
     return texts;
+}
+
+inline bool TestCluster::was_told(std::string_view name, std::string_view text) {
+    for (const std::string& event : events_on(name))
+        if (event.find(text) != std::string::npos) return true;
+    return false;
 }
 
 }  // namespace weft::controller

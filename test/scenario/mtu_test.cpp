@@ -356,8 +356,9 @@ TEST_F(Mtu, nodes_of_different_uplinks_know_each_others) {
 }
 
 TEST_F(Mtu, at_every_mtu_between_all_arrives) {
-    if (!is_long) GTEST_SKIP() << "WEFT_TEST_LONG=1";
-    for (const unsigned mtu : {1281u, 1329u, 1330u, 1331u, 1400u, 1492u, 1501u, 4000u, 8999u}) {
+    std::vector<unsigned> mtus{1329};  // a tunnel's inside is one byte short of what IPv6 needs
+    if (is_long) mtus = {1281, 1329, 1330, 1331, 1400, 1492, 1501, 4000, 8999};
+    for (const unsigned mtu : mtus) {
         ASSERT_EQ(set_uplinks(mtu, mtu), "");
         renew_pods();
         expect_all_arrives_with_offloads_on_and_off(std::to_string(mtu));

@@ -281,7 +281,6 @@ TEST_F(NodeLife, a_node_that_is_killed_comes_back_with_its_pods_and_disturbs_nob
 
 // Nobody starts it again, and its wire is there: only its Lease can tell.
 TEST_F(NodeLife, the_endpoints_of_a_node_that_stays_dead_leave_the_services_within_its_lease_time) {
-    if (!is_long) GTEST_SKIP() << "takes the Lease's 40 s; in controller_test the clock is not the world's";
     start_crowd(lease_s + 15);
     stop("supervisor");
     kill_everything_of("n3");
