@@ -56,7 +56,7 @@ static __always_inline __u32 choose(const struct frontend *frontend, __u32 vpc, 
 	if (!frontend->affinity_s)
 		return random_backend(frontend);
 	const struct affinity_key key = { .vpc = vpc, .service = frontend->service, .client = *client };
-	const __u32 now = bpf_ktime_get_boot_ns() / 1000000000ull;
+	const __u32 now = bpf_ktime_get_coarse_ns() / 1000000000ull;
 	const __u32 id = affinity_of(&key, frontend->affinity_s, now) ?: random_backend(frontend);
 
 	affinity_keep(&key, id, now);

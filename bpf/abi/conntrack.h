@@ -8,6 +8,8 @@
  * the keys of established rows; a hand goes round in it with each new one and takes what has expired, so a full map
  * (DROP_CT_FULL) is full of living ones. What is established counts against two quotas (DROP_CT_QUOTA): of the
  * endpoint, in connections, a translated one being one (`ct_held`); of its VPC, in rows (`ct_vpc_held`).
+ * Times (`…_s`, here and in other maps) are whole seconds of CLOCK_MONOTONIC as of the last tick: they stand still while
+ * the machine sleeps.
  * Threads: BPF on any CPU writes; user space reads, and deletes what is older than ct_idle_max_s().
  * Source: RFC 5382 §5, RFC 4787 §4.3, design of the corridor in ARCHITECTURE.md.
  */
@@ -64,7 +66,7 @@ struct ct_entry {
 	__u64 original_bytes;
 	__u64 reply_packets;
 	__u64 reply_bytes;
-	__u32 last_seen_s; /* CLOCK_BOOTTIME */
+	__u32 last_seen_s;
 	__u32 created_s;
 	struct ct_verdict egress;  /* of the initiator */
 	struct ct_verdict ingress; /* of the responder */
@@ -110,7 +112,7 @@ ABI_SIZE(struct fragment_key, 44);
 struct fragment {
 	__be16 source_port;
 	__be16 destination_port;
-	__u32 seen_s; /* CLOCK_BOOTTIME */
+	__u32 seen_s;
 };
 ABI_SIZE(struct fragment, 8);
 

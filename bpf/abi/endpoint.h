@@ -62,9 +62,15 @@ struct node {
 	__u32 tunnel_ifindex; /* the VXLAN device; 0: none */
 	__u32 uplink_mtu;
 	__u8 uplink_mac[6];
-	__u8 spare[2];
+	__u8 flags; /* enum node_flags */
+	__u8 spare;
 };
 ABI_SIZE(struct node, 56);
+
+enum node_flags {
+	/* The uplink's hook opens the tunnel's packets itself (lib/wrap.h). Not where IPsec has a say in them. */
+	NODE_UNWRAPS = 1 << 0,
+};
 
 ABI_END
 

@@ -82,7 +82,7 @@ ABI_SIZE(struct affinity_key, 24);
 struct affinity {
 	struct backend backend;
 	__u32 id;
-	__u32 seen_s; /* CLOCK_BOOTTIME, of its last packet or new connection */
+	__u32 seen_s; /* abi/conntrack.h, of its last packet or new connection */
 };
 ABI_SIZE(struct affinity, 32);
 

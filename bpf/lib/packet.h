@@ -57,7 +57,7 @@ struct packet {
 	__u32 service;	    /* of a new translated connection */
 	__u32 backend;
 
-	__u32 now_s; /* CLOCK_BOOTTIME, when the hook began */
+	__u32 now_s; /* abi/conntrack.h, when the hook began */
 
 	__u32 sender; /* endpoint id; 0: the outside */
 	__u32 sender_flags;
@@ -105,6 +105,7 @@ struct packet {
 	bool is_nodes_own; /* arrived for the node's own address */
 	bool from_host;	   /* a program of this node speaks to an address of ours: host.h */
 	bool from_fabric;  /* arrived for a routed pod from no pod: only an ICMP error may */
+	bool is_cut;	   /* too big for the way, and the kernel will cut what is around it */
 };
 
 enum ct_known { CT_NEW = 0, CT_IN_HALF_OPEN, CT_IN_ESTABLISHED };
@@ -146,7 +147,7 @@ static __always_inline void *packet_bytes(struct __sk_buff *skb, __u32 offset, _
 
 static __always_inline __u32 now_s(void)
 {
-	return bpf_ktime_get_boot_ns() / 1000000000ull;
+	return bpf_ktime_get_coarse_ns() / 1000000000ull;
 }
 
 static __always_inline struct ip_addr mapped_v4(__be32 address)

@@ -12,8 +12,8 @@
 #include "lib/host.h"
 #include "lib/packet.h"
 #include "lib/tunnel.h"
+#include "lib/wrap.h"
 
-#define TUNNEL_TTL 64
 #define FAMILY_V4 2 /* AF_INET and AF_INET6, whose header is the C library's */
 #define FAMILY_V6 10
 
@@ -53,6 +53,23 @@ static __always_inline int send_plain(struct packet *p, const struct node *node)
 	return DONE;
 }
 
+/* By the VXLAN device: the kernel finds the way, and cuts what must be cut. */
+static __always_inline int send_by_device(struct __sk_buff *skb, struct packet *p, const struct node *node)
+{
+	const struct tunnel_macs macs = frame_macs(p);
+	struct bpf_tunnel_key key = {
+		.tunnel_id = frame_vni(p),
+		.remote_ipv4 = p->to_underlay,
+		.tunnel_ttl = TUNNEL_TTL,
+	};
+
+	if (!node->tunnel_ifindex || bpf_skb_store_bytes(skb, 0, &macs, sizeof(macs), 0) ||
+	    bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_ZERO_CSUM_TX))
+		return -DROP_KERNEL;
+	p->action = bpf_redirect(node->tunnel_ifindex, 0);
+	return DONE;
+}
+
 /* To another node: by the tunnel, or where the fabric knows the pods' addresses as it is. */
 DOOR(send_to_node)
 {
@@ -63,16 +80,13 @@ DOOR(send_to_node)
 	skb->mark = 0;
 	if (p->to_node_flags & NODE_ROUTED)
 		return send_plain(p, node);
-	struct bpf_tunnel_key key = {
-		.tunnel_id = p->frame == FRAME_HAND_OVER ? VPC_OUTSIDE : p->to_vpc,
-		.remote_ipv4 = p->to_underlay,
-		.tunnel_ttl = TUNNEL_TTL,
-	};
+	const int wrapped = wrap(skb, p, node);
 
-	if (!node->tunnel_ifindex || write_frame(skb, p) ||
-	    bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_ZERO_CSUM_TX))
-		return -DROP_KERNEL;
-	p->action = bpf_redirect(node->tunnel_ifindex, 0);
+	if (wrapped)
+		return wrapped == DONE ? send_by_device(skb, p, node) : wrapped;
+	struct bpf_redir_neigh hop = { .nh_family = FAMILY_V4, .ipv4_nh = bpf_htonl(p->to_underlay) };
+
+	p->action = bpf_redirect_neigh(node->uplink_ifindex, &hop, sizeof(hop), 0);
 	return DONE;
 }
 

@@ -102,9 +102,12 @@ DOOR(fit)
 {
 	if (!p->to_node)
 		return 0;
+	const __u32 bytes = wire_bytes(skb, p);
+
+	p->is_cut = bytes > p->to_mtu;
 	if (p->ethertype == ETH_P_IPV6 && p->to_mtu < IPV6_MTU_MIN)
 		p->to_mtu = IPV6_MTU_MIN;
-	if (wire_bytes(skb, p) <= p->to_mtu)
+	if (bytes <= p->to_mtu)
 		return 0;
 	if (may_be_cut(skb, p))
 		return p->to_node_flags & NODE_ROUTED && !head_for(p, p->to_node & NODE_NUMBER_MASK)

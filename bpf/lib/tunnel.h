@@ -14,15 +14,18 @@
 #include "lib/reject.h"
 #include "lib/track.h"
 
-static __always_inline int believe_node(struct packet *p, __u32 underlay, __u32 vni)
+static __always_inline void believe(struct packet *p, __u32 node, __u32 vni)
+{
+	p->from_node = node;
+	p->vpc = p->to_vpc = p->frontend_vpc = vni;
+}
+
+static __always_inline int believe_underlay(struct packet *p, __u32 underlay, __u32 vni)
 {
 	const struct ip_addr from = mapped_v4(bpf_htonl(underlay));
 
-	p->from_node = location_of(VPC_OUTSIDE, &from);
-	if (!p->from_node)
-		return -DROP_UNKNOWN_NODE;
-	p->vpc = p->to_vpc = p->frontend_vpc = vni;
-	return 0;
+	believe(p, location_of(VPC_OUTSIDE, &from), vni);
+	return p->from_node ? 0 : -DROP_UNKNOWN_NODE;
 }
 
 /* Which node sent this, and in which VPC. */
@@ -32,7 +35,7 @@ DOOR(identify_node)
 
 	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
 		return -DROP_UNKNOWN_NODE;
-	return believe_node(p, key.remote_ipv4, key.tunnel_id);
+	return believe_underlay(p, key.remote_ipv4, key.tunnel_id);
 }
 
 DOOR(read_frame)
@@ -122,19 +125,21 @@ static __always_inline int hand_over(struct packet *p)
 	return 0;
 }
 
-/* Writes the frame's addresses: what it is, and for whom. */
-static __always_inline int write_frame(struct __sk_buff *skb, const struct packet *p)
+/* The frame's addresses: what it is, and for whom. */
+static __always_inline struct tunnel_macs frame_macs(const struct packet *p)
 {
-	const bool hands_over = p->frame == FRAME_HAND_OVER;
-	const struct tunnel_macs macs = {
+	return (struct tunnel_macs){
 		.name = p->frame == FRAME_PLAIN ? 0 : p->frame_name,
-		.port = hands_over ? p->frame_port : 0,
+		.port = p->frame == FRAME_HAND_OVER ? p->frame_port : 0,
 		.mark = TUNNEL_MARK,
 		.kind_and_hops = p->frame,
 		.vpc = { p->to_vpc >> 16, p->to_vpc >> 8, p->to_vpc },
 	};
+}
 
-	return bpf_skb_store_bytes(skb, 0, &macs, sizeof(macs), 0) ? -DROP_KERNEL : 0;
+static __always_inline __u32 frame_vni(const struct packet *p)
+{
+	return p->frame == FRAME_HAND_OVER ? VPC_OUTSIDE : p->to_vpc;
 }
 
 #endif

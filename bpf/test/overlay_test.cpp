@@ -1,6 +1,8 @@
-// Two nodes: what crosses between them, and what must not. Each path once with the offloads on and once off.
+// Two nodes: what crosses between them, and what must not. Each path with the offloads on and off, and with the tunnel's
+// packets written and opened by the hooks, by the device, and by one at each end.
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 
 #include <thread>
 
@@ -12,9 +14,25 @@
 namespace weft::test {
 namespace {
 
-struct Overlay : testing::TestWithParam<bool> {
+// Before kernel 6.3 the device has to.
+bool opens_ipv6() {
+    utsname system{};
+    ::uname(&system);
+    int major = 0, minor = 0;
+    return std::sscanf(system.release, "%d.%d", &major, &minor) == 2 && std::pair(major, minor) >= std::pair(6, 3);
+}
+
+struct Ways {
+    const char* name;
+    bool offloads;
+    Tunnel n1, n2;
+};
+
+struct Overlay : testing::TestWithParam<Ways> {
     Overlay() {
-        if (!GetParam()) world.offloads_off();
+        if (!GetParam().offloads) world.offloads_off();
+        world.tunnel_by(world.n1, GetParam().n1);
+        world.tunnel_by(world.n2, GetParam().n2);
         for (const auto reason : {abi::DROP_UNKNOWN_NODE, abi::DROP_SPOOFED_ADDRESS, abi::DROP_NEXT_HOP})
             drops_at_start[reason] = TwoNodes::drops(world.n2, abi::HOOK_TUNNEL_INGRESS, reason);
         drops_at_start[abi::DROP_OUTSIDE_SOURCE] =
@@ -341,8 +359,45 @@ TEST_P(Overlay, AConnectionOverANarrowWayIsNeverTooBig) {
     EXPECT_EQ(TwoNodes::drops(world.n1, abi::HOOK_POD_EGRESS, abi::DROP_TOO_BIG), before);
 }
 
-INSTANTIATE_TEST_SUITE_P(Offloads, Overlay, testing::Bool(),
-                         [](const auto& info) { return info.param ? "on" : "off"; });
+TEST_P(Overlay, TheDeviceIsLeftOutWhereTheHooksDoItsWork) {
+    exchange(world.red_a, b, 8080, world.red_b.listen(Protocol::tcp, b, 8080), a);
+    exchange(world.red_a, b6, 8080, world.red_b.listen(Protocol::tcp, b6, 8080), a6);
+    for (const auto& [n, whose] : {std::pair{&world.n1, GetParam().n1}, {&world.n2, GetParam().n2}}) {
+        const uint64_t packets = TwoNodes::packets_by_device(*n);
+        EXPECT_TRUE(whose == Tunnel::device ? packets > 0 : packets == 0 || !opens_ipv6()) << packets;
+    }
+}
+
+// There: written by a pod; back: opened on n2, forwarded by a pod of it, and sent on over the same wire.
+TEST_P(Overlay, WhatCameByTheTunnelGoesBackByItWhenAPodForwardsIt) {
+    Place red_c("redc");
+    const Address beyond = ip("192.168.50.1");
+    Pod pod_c = world.wire_pod(world.n1, red_c, red, "10.0.1.7", "fd00::1:7", 5);
+    ip_command("-n " + red_c.name() + " addr add 192.168.50.1/32 dev eth0");
+    constexpr uint32_t table_of_b = 77;
+    const net::Prefix range = net::Prefix::of(beyond, 24);
+    MUST(world.n1.table.maps().routes->put(abi::route_key_of(red, range), {abi::ROUTE_ENDPOINT, 0, abi::to_abi(b)}));
+    MUST(world.n2.table.maps().routes->put(abi::route_key_of(table_of_b, range),
+                                           {abi::ROUTE_ENDPOINT, 0, abi::to_abi(ip("10.0.1.7"))}));
+    for (const auto& [n, id, route_table] :
+         {std::tuple{&world.n1, pod_c.id, red}, {&world.n2, world.red_b_pod.id, table_of_b}}) {
+        abi::endpoint row = MUST(n->table.maps().endpoint->lookup(id)).value();
+        row.flags = abi::ENDPOINT_FORWARDS;
+        row.route_table = route_table;
+        MUST(n->table.maps().endpoint->put(id, row));
+    }
+    MUST(kernel::set_sysctl(world.red_b.netns(), "net/ipv4/ip_forward", "1"));
+    exchange(world.red_a, beyond, 8080, red_c.listen(Protocol::tcp, beyond, 8080), a);
+}
+
+constexpr Tunnel hooks = Tunnel::hooks, device = Tunnel::device;
+INSTANTIATE_TEST_SUITE_P(Offloads, Overlay,
+                         testing::Values(Ways{"on", true, hooks, hooks}, Ways{"off", false, hooks, hooks},
+                                         Ways{"on_by_device", true, device, device},
+                                         Ways{"off_by_device", false, device, device},
+                                         Ways{"on_by_one_each", true, hooks, device},
+                                         Ways{"off_by_one_each", false, device, hooks}),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace weft::test

@@ -1,6 +1,8 @@
 #include "bpf/test/two_nodes.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 #include <fmt/format.h>
 
@@ -110,6 +112,7 @@ void TwoNodes::wire_node(Node& n, std::string_view host_address, uint8_t number)
     row.tunnel_ifindex = uint32_t(n.tunnel);
     row.uplink_mtu = wire_mtu;
     row.host_endpoint = n.host.id;
+    row.flags = abi::NODE_UNWRAPS;
     const Mac uplink = MUST(kernel::find_link(netlink, n.uplink)).mac;
     std::copy(uplink.bytes.begin(), uplink.bytes.end(), row.uplink_mac);
     MUST(n.table.maps().node->put(0, row));
@@ -150,12 +153,37 @@ void TwoNodes::offloads_off() {
     for (const char* link : {"wpod3", "wpod4"}) n2.place.offloads_off(link);
 }
 
+void TwoNodes::tunnel_by(Node& n, Tunnel whose) {
+    const bool hooks = whose == Tunnel::hooks;
+    abi::node row = MUST(n.table.maps().node->lookup(0)).value();
+    abi::remote_node way = MUST(n.table.maps().nodes->lookup(other)).value();
+    row.flags = hooks ? uint8_t(abi::NODE_UNWRAPS) : uint8_t(0);
+    way.flags = hooks ? uint32_t(abi::NODE_ON_LINK) : 0;
+    MUST(n.table.maps().node->put(0, row));
+    MUST(n.table.maps().nodes->put(other, way));
+}
+
+uint64_t TwoNodes::packets_by_device(const Node& n) {
+    const std::string command = fmt::format("ip -n {} -s -j link show {}", n.place.name(), kernel::tunnel_link);
+    std::FILE* const pipe = ::popen(command.c_str(), "r");
+    std::string text(8192, 0);
+    text.resize(std::fread(text.data(), 1, text.size(), pipe));
+    EXPECT_EQ(::pclose(pipe), 0) << command;
+    uint64_t packets = 0;
+    constexpr std::string_view counter = "\"packets\":";  // of rx and of tx
+    for (size_t at = text.find(counter); at != text.npos; at = text.find(counter, at + 1))
+        packets += std::strtoull(text.c_str() + at + counter.size(), nullptr, 10);
+    return packets;
+}
+
 void TwoNodes::locate(Node& n, uint32_t vpc, std::string_view text) {
     MUST(n.table.maps().locations->put(abi::location_key_of(vpc, prefix(text)), other));
 }
 
 void TwoNodes::reach(Node& n, const Node& the_other, unsigned mtu) {
-    MUST(n.table.maps().nodes->put(other, {abi::to_abi(the_other.underlay), mtu, 0}));
+    const bool unwraps = MUST(n.table.maps().node->lookup(0)).value().flags & abi::NODE_UNWRAPS;
+    MUST(n.table.maps().nodes->put(
+        other, {abi::to_abi(the_other.underlay), mtu, unwraps ? uint32_t(abi::NODE_ON_LINK) : 0}));
     const net::Prefix underlay = net::Prefix::host(the_other.underlay);
     MUST(n.table.maps().locations->put(abi::location_key_of(VPC_OUTSIDE, underlay), other));
 }

@@ -16,6 +16,8 @@ inline constexpr uint32_t other = 1;  // the other node's number, on both
 inline constexpr unsigned wire_mtu = 1500;
 inline constexpr unsigned inner_mtu = wire_mtu - TUNNEL_OVERHEAD;
 
+enum class Tunnel { hooks, device };  // who writes and opens its packets
+
 struct TwoNodes {
     TwoNodes();
 
@@ -35,7 +37,11 @@ struct TwoNodes {
     Place street, outside, red_a, red_b, blue_a, blue_b;
     Pod red_a_pod, red_b_pod, blue_a_pod, blue_b_pod;
 
+    Pod wire_pod(Node& n, const Place& place, uint32_t vpc, std::string_view address, std::string_view v6,
+                 uint8_t number);
     void offloads_off();
+    void tunnel_by(Node& n, Tunnel whose);  // from the beginning: hooks
+    static uint64_t packets_by_device(const Node& n);
     // The rows of `n` about what the other node has.
     void locate(Node& n, uint32_t vpc, std::string_view prefix);
     void reach(Node& n, const Node& the_other, unsigned mtu = inner_mtu);
@@ -44,8 +50,6 @@ struct TwoNodes {
     static uint64_t drops(const Node& n, abi::hook hook, abi::drop_reason reason);
 
 private:
-    Pod wire_pod(Node& n, const Place& place, uint32_t vpc, std::string_view address, std::string_view v6,
-                 uint8_t number);
     void wire_node(Node& n, std::string_view host_address, uint8_t number);
 };
 

@@ -186,11 +186,13 @@ void World::announce(std::string_view address, bool here) {
 void World::remove_backend(uint32_t id) { MUST(maps().backends->erase(id)); }
 
 Outcome World::run(ProgramName program, int ifindex, const Bytes& frame, const kernel::TestSkb& skb) {
-    const abi::hook hook = program == ProgramName::pod_egress       ? abi::HOOK_POD_EGRESS
-                           : program == ProgramName::tunnel_ingress ? abi::HOOK_TUNNEL_INGRESS
-                                                                    : abi::HOOK_UPLINK_INGRESS;
+    // What the uplink's hook opens is counted as the tunnel's.
+    const std::vector<abi::hook> hooks =
+        program == ProgramName::pod_egress ? std::vector{abi::HOOK_POD_EGRESS}
+                                           : std::vector{abi::HOOK_UPLINK_INGRESS, abi::HOOK_TUNNEL_INGRESS};
     // Anew each time: what a world before this one left behind may still be counted.
-    const std::vector<uint64_t> before = drops_of(maps(), hook);
+    std::vector<std::vector<uint64_t>> before;
+    for (const abi::hook hook : hooks) before.push_back(drops_of(maps(), hook));
     kernel::TestRun run = MUST(kernel::test_run(object_.program(program).fd.get(), ifindex, frame, skb));
     Outcome outcome;
     outcome.action = run.action;
@@ -201,9 +203,13 @@ Outcome World::run(ProgramName program, int ifindex, const Bytes& frame, const k
     } else {  // a frame that only half makes sense still has a receiver
         std::copy_n(outcome.frame.begin(), 6, outcome.packet.destination_mac.bytes.begin());
     }
-    const std::vector<uint64_t> after = drops_of(maps(), hook);
-    for (uint32_t reason = 1; reason < after.size(); ++reason) {
-        if (after[reason] != before[reason]) outcome.reason = abi::drop_reason(reason);
+    for (size_t i = 0; i < hooks.size(); ++i) {
+        const std::vector<uint64_t> after = drops_of(maps(), hooks[i]);
+        for (uint32_t reason = 1; reason < after.size(); ++reason) {
+            if (after[reason] == before[i][reason]) continue;
+            outcome.reason = abi::drop_reason(reason);
+            outcome.hook = hooks[i];
+        }
     }
     return outcome;
 }

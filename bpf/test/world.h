@@ -59,6 +59,7 @@ struct Outcome {
     PacketView packet;
     uint32_t mark = 0;
     std::optional<abi::drop_reason> reason;  // what was counted, if anything was
+    std::optional<abi::hook> hook;           // and as whose
 
     bool reached(const Pod& pod) const { return action == sent && !reason && packet.destination_mac == pod.mac; }
 };

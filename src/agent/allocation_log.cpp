@@ -215,12 +215,6 @@ Status AllocationLog::compact_if_worth_it(uint64_t now_s) {
     return {};
 }
 
-uint64_t boot_time_s() {
-    timespec now{};
-    ::clock_gettime(CLOCK_BOOTTIME, &now);
-    return uint64_t(now.tv_sec);
-}
-
 uint64_t uptime_s(const Clock& clock) {
     return uint64_t(std::chrono::duration_cast<std::chrono::seconds>(clock.now().time_since_epoch()).count());
 }

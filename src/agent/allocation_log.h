@@ -93,7 +93,6 @@ private:
     AllocationState state_;
 };
 
-uint64_t boot_time_s();                // CLOCK_BOOTTIME
 uint64_t uptime_s(const Clock& clock);  // the same for every process of one boot
 uint64_t uptime_ms(const Clock& clock);
 Result<std::string> boot_id();

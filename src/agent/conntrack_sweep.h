@@ -18,7 +18,7 @@ struct Swept {
     std::map<uint32_t, int64_t> held;      // connections that are left, by owner
     std::map<uint32_t, int64_t> vpc_held;  // rows that are left, by the owner's VPC
 };
-// `now_s` is CLOCK_BOOTTIME. An entry that was refreshed meanwhile is looked at again before it goes.
+// `now_s` is abi::now_s(). An entry that was refreshed meanwhile is looked at again before it goes.
 Result<Swept> sweep(kernel::Map<abi::ct_key, abi::ct_entry>& map, uint64_t now_s);
 // Connections made between the count and the write are missed until the next sweep: quotas err on the open side.
 Status recount(kernel::Map<uint32_t, __s64>& held, const std::map<uint32_t, int64_t>& counted);

@@ -4,6 +4,7 @@
 
 #include "agent/interface_ipv6.h"
 #include "agent/mtu.h"
+#include "kernel/ipsec.h"
 #include "kernel/link.h"
 #include "kernel/ownership.h"
 #include "kernel/route.h"
@@ -22,6 +23,7 @@ Result<Uplink> find_uplink(const std::string& name) {
             uplink.ipv6 = address.address;
         }
     if (uplink.address.is_unspecified()) return fail(Code::not_found, "uplink " + name + " has no IPv4 address");
+    uplink.has_ipsec = TRY(kernel::has_ipsec_policies());
     return uplink;
 }
 
@@ -35,6 +37,7 @@ abi::node desired_node(const Uplink& uplink, uint32_t host_endpoint) {
     node.host_endpoint = host_endpoint;
     node.tunnel_ifindex = uplink.tunnel_ifindex;
     node.uplink_mtu = uplink.mtu;
+    node.flags = uplink.has_ipsec ? uint8_t(0) : uint8_t(abi::NODE_UNWRAPS);
     std::memcpy(node.uplink_mac, uplink.mac.bytes.data(), sizeof(node.uplink_mac));
     return node;
 }

@@ -21,6 +21,7 @@ struct Uplink {
     net::Mac mac;
     unsigned mtu = 0;
     uint32_t tunnel_ifindex = 0;  // the VXLAN device (agent/overlay.h)
+    bool has_ipsec = false;       // in its namespace: then no hook takes the tunnel's packets past the kernel
 };
 
 // Reads the uplink of the calling thread's namespace. not_found: no such link, or it has no IPv4 address yet.

@@ -88,7 +88,7 @@ void sweep_until(std::stop_token stop, kernel::NodeMaps& maps) {
     while (!never.wait_for(lock, stop, sweep_period, [&] { return stop.stop_requested(); })) {
         for (const auto& [name, map] :
              {std::pair{"established", maps.ct_established.get()}, std::pair{"half_open", maps.ct_half_open.get()}}) {
-            const auto swept = sweep(*map, boot_time_s());
+            const auto swept = sweep(*map, abi::now_s());
             if (!swept) {
                 log::warning("conntrack sweep", {{"map", name}, {"error", swept.error().message}});
                 continue;

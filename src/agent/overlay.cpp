@@ -87,7 +87,8 @@ std::map<uint32_t, abi::remote_node> desired_nodes(const std::vector<OtherNode>&
     for (const OtherNode& node : nodes) {
         const uint32_t number = numbers.at(node.name);
         const unsigned mtu = node.mtu == 0 ? uplink_mtu : std::min(node.mtu, uplink_mtu);
-        rows[number] = {abi::to_abi(node.underlay), mtu - TUNNEL_OVERHEAD, 0};
+        rows[number] = {abi::to_abi(node.underlay), mtu - TUNNEL_OVERHEAD,
+                        node.on_link ? uint32_t(abi::NODE_ON_LINK) : 0};
         if (node.hop) rows[number | NODE_WAY_V4] = {abi::to_abi(*node.hop), mtu, abi::NODE_ROUTED};
         if (node.hop_ipv6) rows[number | NODE_WAY_V6] = {abi::to_abi(*node.hop_ipv6), mtu, abi::NODE_ROUTED};
     }
@@ -152,6 +153,7 @@ std::vector<OtherNode> Overlay::other_nodes() const {
         if (node->name() == view_.node_name) return;
         auto other = parse_other_node(*node);
         if (!other) return;
+        other->on_link = underlay_.is_on_link(other->underlay);
         if (has_routed) other->hop = underlay_.next_hop(other->underlay);
         if (has_routed && other->underlay_ipv6) other->hop_ipv6 = underlay_.next_hop(*other->underlay_ipv6);
         others.push_back(std::move(*other));
@@ -193,7 +195,7 @@ bool Overlay::has_routed_vpc() const {
     return has;
 }
 
-bool Overlay::has_moved() const { return has_routed_vpc() && other_nodes() != others_; }
+bool Overlay::has_moved() const { return other_nodes() != others_; }
 
 Status Overlay::reconcile() {
     is_stale_ = true;

@@ -35,6 +35,7 @@ struct OtherNode {
     unsigned mtu = 0;  // of its uplink; 0: it has not said
     // Next hops on the way to its underlay addresses, where the fabric is to route pods.
     std::optional<net::Address> hop = std::nullopt, hop_ipv6 = std::nullopt;
+    bool on_link = false;  // on the uplink's own wire: NODE_ON_LINK
 
     bool operator==(const OtherNode&) const = default;
 };

@@ -124,6 +124,25 @@ TEST_F(OverlayOfNodes, what_another_uplink_carries_is_known_at_once_in_both_dire
     EXPECT_TRUE(underlay.narrow.empty());
 }
 
+TEST_F(OverlayOfNodes, a_way_that_begins_to_lead_over_a_router_is_the_devices_within_seconds) {
+    const auto is_on_link = [&] {
+        const abi::remote_node* const n2 =
+            tables.nodes.find(*tables.locations.find(abi::location_key_of(7, MUST(net::Prefix::parse("10.0.0.0/28")))));
+        return n2->flags == uint32_t(abi::NODE_ON_LINK);
+    };
+    EXPECT_TRUE(is_on_link());
+    const uint64_t before = maps.writes();
+    underlay.hops[MUST(net::Address::parse("198.18.1.2"))] = MUST(net::Address::parse("198.18.0.1"));
+    clock.advance(std::chrono::seconds(6));
+    brain->run_until_idle();
+    EXPECT_FALSE(is_on_link());
+    EXPECT_EQ(maps.writes() - before, 1u) << "one row, however many blocks lie behind it";
+    underlay.hops.clear();
+    clock.advance(std::chrono::seconds(6));
+    brain->run_until_idle();
+    EXPECT_TRUE(is_on_link());
+}
+
 TEST_F(OverlayOfNodes, a_vpc_without_overlay_is_reached_by_the_next_hop_the_kernel_chooses_for_its_node) {
     EXPECT_EQ(way(8, "10.1.0.0/28"), "nowhere");
     EXPECT_EQ(tables.nodes.rows().size(), 2u) << "no such VPC: tunnels only";

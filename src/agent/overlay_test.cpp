@@ -107,6 +107,13 @@ TEST(OverlayMtu, of_pods_leaves_ipv6_its_1280_whatever_the_uplink) {
     EXPECT_EQ(pod_mtu(9000).routed, 9000u);
 }
 
+TEST(OverlayNodes, those_on_the_wire_are_marked_and_reached_by_the_hooks_alone) {
+    OtherNode n2 = node("n2", "198.18.1.2");
+    EXPECT_EQ(desired_nodes({n2}, {{"n2", 4}}, 1500).at(4).flags, 0u);
+    n2.on_link = true;
+    EXPECT_EQ(desired_nodes({n2}, {{"n2", 4}}, 1500).at(4).flags, uint32_t(abi::NODE_ON_LINK));
+}
+
 TEST(OverlayRouted, a_node_has_a_way_a_family_beside_its_tunnel) {
     OtherNode n2 = node("n2", "198.18.1.2");
     n2.hop = ip("198.18.0.1");

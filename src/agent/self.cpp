@@ -60,7 +60,7 @@ bool has_changed(const std::string& link, const Uplink& uplink) {
     const auto now = find_uplink(link);
     if (!now) return false;
     if (now->ifindex != uplink.ifindex || now->address != uplink.address || now->mac != uplink.mac ||
-        now->mtu != uplink.mtu)
+        now->mtu != uplink.mtu || now->has_ipsec != uplink.has_ipsec)
         return true;
     // Of IPv6 a link may have several, some for a while only: ours must be gone, and another there.
     return now->ipv6 && now->ipv6 != uplink.ipv6 && (!uplink.ipv6 || !has_address(*now, *uplink.ipv6));

@@ -16,6 +16,10 @@ std::optional<net::Address> KernelUnderlay::next_hop(const net::Address& to) {
     return hop ? std::optional(*hop) : std::nullopt;
 }
 
+bool KernelUnderlay::is_on_link(const net::Address& to) {
+    return !uplink_.has_ipsec && kernel::is_on_link(netlink_, to, int(uplink_.ifindex));
+}
+
 Status KernelUnderlay::set_narrow(const std::map<net::Address, unsigned>& mtu_of) {
     std::set<kernel::Route> want, have;
     for (const auto& [address, mtu] : mtu_of)

@@ -17,6 +17,8 @@ public:
     virtual ~Underlay() = default;
     // Where the kernel sends what goes to that address by the uplink: itself when it is on the wire, else a router's.
     virtual std::optional<net::Address> next_hop(const net::Address& to) = 0;
+    // Is it on the uplink's own wire, with nothing but the wire between: no gateway, no route of another link, no IPsec?
+    virtual bool is_on_link(const net::Address& to) = 0;
     virtual Status set_narrow(const std::map<net::Address, unsigned>& mtu_of) = 0;  // IPv4; those alone
 };
 
@@ -24,6 +26,7 @@ class KernelUnderlay final : public Underlay {
 public:
     static Result<KernelUnderlay> open(const Uplink& uplink);  // in the calling thread's namespace
     std::optional<net::Address> next_hop(const net::Address& to) override;
+    bool is_on_link(const net::Address& to) override;
     Status set_narrow(const std::map<net::Address, unsigned>& mtu_of) override;
 
 private:

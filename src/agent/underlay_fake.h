@@ -14,6 +14,8 @@ public:
         return hop == hops.end() ? to : hop->second;
     }
 
+    bool is_on_link(const net::Address& to) override { return next_hop(to) == to; }
+
     Status set_narrow(const std::map<net::Address, unsigned>& mtu_of) override {
         narrow = mtu_of;
         return {};

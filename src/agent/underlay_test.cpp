@@ -3,6 +3,8 @@
 //   eth0 198.18.1.1/16, fd00:18::1:1/64 ── 198.18.0.1, fd00:18::1 (the way to everything else)
 #include "agent/underlay.h"
 
+#include "agent/self.h"
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -56,6 +58,40 @@ TEST_F(UnderlayInKernel, the_next_hop_is_the_node_itself_on_the_wire_and_else_th
     EXPECT_EQ(underlay->next_hop(ip("2001:db8::9")), ip("fd00:18::1"));
     EXPECT_EQ(underlay->next_hop(ip("fd00:99::2")), ip("fd00:18::1")) << "by the uplink, whatever other links offer";
     EXPECT_EQ(underlay->next_hop(ip("10.0.0.9")), ip("198.18.0.1"));
+}
+
+TEST_F(UnderlayInKernel, on_the_uplinks_wire_is_only_what_nothing_stands_before) {
+    EXPECT_TRUE(underlay->is_on_link(ip("198.18.1.2")));
+    EXPECT_FALSE(underlay->is_on_link(ip("198.51.100.9"))) << "beyond the router";
+    EXPECT_FALSE(underlay->is_on_link(ip("10.0.0.9"))) << "by another link";
+    for (const char* in_front : {"via 198.18.0.1", "dev other", "via inet6 fd00:18::1 dev eth0"}) {
+        const std::string route = "ip -n " + name + " route %s 198.18.1.2/32 " + in_front;
+        const auto change = [&](const char* verb) {
+            std::string line = route;
+            line.replace(line.find("%s"), 2, verb);
+            EXPECT_EQ(std::system(line.c_str()), 0) << line;
+        };
+        change("add");
+        EXPECT_FALSE(underlay->is_on_link(ip("198.18.1.2"))) << in_front;
+        change("del");
+        EXPECT_TRUE(underlay->is_on_link(ip("198.18.1.2")));
+    }
+}
+
+TEST_F(UnderlayInKernel, no_hook_takes_the_tunnels_packets_past_ipsec) {
+    EXPECT_FALSE(uplink.has_ipsec);
+    EXPECT_EQ(desired_node(uplink, 1).flags, abi::NODE_UNWRAPS);
+    const std::string policy = "ip -n " + name + " xfrm policy add src 198.18.1.1 dst 198.18.1.2 dir out tmpl proto esp mode transport";
+    ASSERT_EQ(std::system(policy.c_str()), 0);
+    ASSERT_TRUE(netns->run([&]() -> Status {
+        EXPECT_TRUE(has_changed("eth0", uplink)) << "the agent begins anew";
+        uplink = TRY(find_uplink("eth0"));
+        underlay.emplace(TRY(KernelUnderlay::open(uplink)));
+        return {};
+    }));
+    EXPECT_TRUE(uplink.has_ipsec);
+    EXPECT_FALSE(underlay->is_on_link(ip("198.18.1.2")));
+    EXPECT_EQ(desired_node(uplink, 1).flags, 0);
 }
 
 TEST_F(UnderlayInKernel, what_goes_to_a_narrower_node_on_the_wire_is_cut_for_it) {

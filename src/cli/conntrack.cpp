@@ -2,7 +2,6 @@
 #include "cli/conntrack.h"
 
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
 #include <vector>
@@ -100,15 +99,9 @@ json::Value to_json(const Connection& connection, const std::string& node) {
     return out;
 }
 
-static uint32_t seconds_since_boot() {  // as the data plane stamps
-    timespec now{};
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return uint32_t(now.tv_sec);
-}
-
 static Result<std::vector<Connection>> connections_on(const Instance& instance, const std::string& node) {
     const kernel::NodeMaps maps = TRY(maps_of_node(instance, node));
-    const uint32_t now = seconds_since_boot();
+    const uint32_t now = abi::now_s();
     std::vector<Connection> connections;
     for (const auto* map : {maps.ct_established.get(), maps.ct_half_open.get()})
         for (const auto& [key, entry] : TRY(map->all())) connections.push_back(connection_of(key, entry, now));

@@ -25,6 +25,14 @@ bool is_neighbour(const net::Address& address) {
            (words.word[0] == __builtin_bswap32(IDENTITY_V6_0) && words.word[1] == __builtin_bswap32(IDENTITY_V6_1));
 }
 
+// What is inside the tunnel's packet, where the first node's hook has written that itself (bpf/lib/wrap.h).
+net::Bytes open_frame(const net::Bytes& frame) {
+    const auto packet = net::read_packet(frame);
+    const bool is_wrapped = packet && packet->udp && packet->udp->destination_port == TUNNEL_PORT &&
+                            read_tunnel_frame({frame.begin() + TUNNEL_OVERHEAD, frame.end()});
+    return is_wrapped ? net::Bytes(frame.begin() + TUNNEL_OVERHEAD, frame.end()) : frame;
+}
+
 Result<std::optional<Way>> way_of(const Here& here, const net::Bytes& frame) {
     const auto packet = net::read_packet(frame);
     if (!packet) return std::optional<Way>();
@@ -98,7 +106,8 @@ std::optional<TunnelFrame> read_tunnel_frame(const net::Bytes& frame) {
     return TunnelFrame{abi::frame_kind(kind), uint32_t(macs.vpc[0] << 16 | macs.vpc[1] << 8 | macs.vpc[2])};
 }
 
-Result<std::optional<There>> rehearse_there(const Here& here, const net::Bytes& frame, const NameOf& name_of) {
+Result<std::optional<There>> rehearse_there(const Here& here, const net::Bytes& left, const NameOf& name_of) {
+    const net::Bytes frame = open_frame(left);
     const auto way = TRY(way_of(here, frame));
     if (!way) return std::optional<There>();
     There there;

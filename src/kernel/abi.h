@@ -2,6 +2,7 @@
 // kernel compares keys. With this, Delta<K, V> and std::map take ABI structs as they are. Values only.
 #pragma once
 #include <linux/bpf.h>
+#include <time.h>
 
 #include <compare>
 #include <cstring>
@@ -25,6 +26,13 @@ bool operator==(const T& a, const T& b) {
 template <AbiStruct T>
 std::strong_ordering operator<=>(const T& a, const T& b) {
     return std::memcmp(&a, &b, sizeof(T)) <=> 0;
+}
+
+// The data plane's clock: whole seconds of CLOCK_MONOTONIC, as of the last tick.
+inline uint32_t now_s() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return uint32_t(now.tv_sec);
 }
 
 inline ip_addr to_abi(const net::Address& address) {

@@ -72,9 +72,9 @@ void Message::end(size_t start) {
     reinterpret_cast<nlattr*>(bytes_.data() + start)->nla_len = uint16_t(bytes_.size() - start);
 }
 
-Result<Netlink> Netlink::open() {
-    Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-    if (!fd) return fail_errno("open rtnetlink");
+Result<Netlink> Netlink::open(int protocol) {
+    Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+    if (!fd) return fail_errno("open netlink");
     const int on = 1;
     // Refused only by kernels older than any we support; then errors are merely shorter.
     ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));

@@ -50,7 +50,7 @@ private:
 
 class Netlink {
 public:
-    static Result<Netlink> open();  // in the calling thread's namespace
+    static Result<Netlink> open(int protocol = NETLINK_ROUTE);  // in the calling thread's namespace
     static Result<Netlink> open(const Netns& netns);
 
     Status request(Message& message);  // sends and waits for the acknowledgement

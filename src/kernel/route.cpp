@@ -84,6 +84,11 @@ Route read_route(const nlmsghdr& message) {
         switch (type) {
             case RTA_DST: route.destination = net::Prefix::of(read_ip(data, bytes), header->rtm_dst_len); break;
             case RTA_GATEWAY: route.gateway = read_ip(data, bytes); break;
+            case RTA_VIA:  // a gateway of the other family
+                if (bytes > sizeof(uint16_t))
+                    route.gateway = read_ip(static_cast<const char*>(data) + sizeof(uint16_t), bytes - sizeof(uint16_t));
+                break;
+            case RTA_ENCAP: route.wraps = true; break;
             case RTA_PREFSRC: route.source = read_ip(data, bytes); break;
             case RTA_OIF: route.link = int(u32_of(data, bytes)); break;
             case RTA_PRIORITY: route.metric = u32_of(data, bytes); break;
@@ -205,23 +210,34 @@ Result<std::vector<Route>> list_routes(Netlink& netlink, uint8_t protocol) {
     return routes;
 }
 
-Result<net::Address> next_hop(Netlink& netlink, const net::Address& to, int link) {
+// The kernel's choice for this address; link 0: by any. not_found: none.
+static Result<Route> ask(Netlink& netlink, const net::Address& to, int link) {
     Message message(RTM_GETROUTE, NLM_F_ACK);
     rtmsg header{};
     header.rtm_family = family_of(to);
     header.rtm_dst_len = to.is_v4() ? 32 : 128;
     message.header(header);
     put_ip(message, RTA_DST, to);
-    message.put_u32(RTA_OIF, uint32_t(link));
+    if (link != 0) message.put_u32(RTA_OIF, uint32_t(link));
     std::optional<Route> found;
     const Status asked = netlink.dump(message, [&](const nlmsghdr& reply) {
         if (reply.nlmsg_type == RTM_NEWROUTE) found = read_route(reply);
     });
     if (!asked) return fail(Code::not_found, "way to " + to.text() + ": " + asked.error().message);
-    // IPv6 takes the link for a wish only.
-    if (!found || found->link != link || found->type != RouteType::unicast)
+    if (!found || found->type != RouteType::unicast) return fail(Code::not_found, "no way to " + to.text());
+    return *found;
+}
+
+Result<net::Address> next_hop(Netlink& netlink, const net::Address& to, int link) {
+    const Route route = TRY(ask(netlink, to, link));
+    if (route.link != link)  // IPv6 takes the link for a wish only
         return fail(Code::not_found, "no way to " + to.text() + " by link " + std::to_string(link));
-    return found->gateway.value_or(to);
+    return route.gateway.value_or(to);
+}
+
+bool is_on_link(Netlink& netlink, const net::Address& to, int link) {
+    const auto route = ask(netlink, to, 0);
+    return route && route->link == link && !route->gateway && !route->wraps;
 }
 
 Status put_neighbour(Netlink& netlink, int link, const net::Address& address, const net::Mac& mac) {
