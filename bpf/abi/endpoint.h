@@ -68,8 +68,8 @@ struct node {
 ABI_SIZE(struct node, 56);
 
 enum node_flags {
-	/* The uplink's hook opens the tunnel's packets itself (lib/wrap.h). Not where IPsec has a say in them. */
-	NODE_UNWRAPS = 1 << 0,
+	/* The hooks write and open the tunnel's packets themselves (lib/wrap.h). Not where IPsec has a say in them. */
+	NODE_WRAPS = 1 << 0,
 };
 
 ABI_END

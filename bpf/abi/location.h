@@ -41,7 +41,7 @@ enum remote_node_flags {
 	/* Reached by plain routing: the fabric knows the pods' addresses. Rows (VPC 0, address) of `endpoints` then say which pod
 	 * of this node an address on the wire is. */
 	NODE_ROUTED = 1 << 0,
-	/* On the uplink's own wire, with no IPsec between: the hooks write its tunnel's packets themselves (lib/wrap.h). */
+	/* On the uplink's own wire: the hooks may write its tunnel's packets themselves (lib/wrap.h). */
 	NODE_ON_LINK = 1 << 1,
 };
 

@@ -208,19 +208,16 @@ DOOR(build_port_unreachable)
 static __always_inline int reject(struct __sk_buff *skb, struct packet *p, enum drop_reason reason)
 {
 	const bool has_options = p->l4_offset != L3_OFFSET + (p->ethertype == ETH_P_IP ? 20 : 40);
-	int verdict;
+	bool answers = false;
 
 	if (has_options || p->fragment == FRAGMENT_LATER)
 		return -reason;
 	if (p->protocol == IPPROTO_TCP && !(p->tcp_flags & TCP_RST))
-		verdict = build_reset(skb, p);
+		answers = !build_reset(skb, p);
 	else if (p->protocol == IPPROTO_UDP)
-		verdict = build_port_unreachable(skb, p);
-	else
-		return -reason;
-	if (verdict)
-		return verdict;
-	turn_back(skb, p);
+		answers = !build_port_unreachable(skb, p);
+	if (answers)
+		turn_back(skb, p);
 	return -reason;
 }
 

@@ -3,9 +3,9 @@
  * The VXLAN device could do it all; it looks a route up and allocates for every packet, and at the other end there are
  * the kernel's UDP input and one queue more (docs/design/overlay.md). So it is left with the rest: ways that lead over a
  * router, packets that are to be cut or are too long for the header's length, a tunnel inside the tunnel; arriving
- * fragments, IP options, UDP checksums, IPv6 inside before kernel 6.3, and frames that are no plain ones: what is inside
- * may have to be answered, and the kernel lets nobody shorten a packet that it still takes for a tunnel's. The wire cannot
- * tell who wrote a frame.
+ * fragments, IP options, UDP checksums, IPv6 inside before kernel 6.3. What is opened here the kernel still takes for a
+ * tunnel's: nobody may shorten it, so frames that are no plain ones, which may have to be answered, are not opened, and it
+ * would be cut wrong into datagrams, so joined UDP is not either. The wire cannot tell who wrote a frame.
  * Source: RFC 7348 §5, RFC 6040 §4 (ECN), RFC 6864 §4.
  */
 #ifndef WEFT_LIB_WRAP_H
@@ -58,7 +58,7 @@ static __always_inline int wrap(struct __sk_buff *skb, const struct packet *p, c
 {
 	const __u32 bytes = skb->len - L3_OFFSET + TUNNEL_OVERHEAD;
 
-	if (!(p->to_node_flags & NODE_ON_LINK) || p->is_cut || bytes > IP_BYTES_MAX)
+	if (!(node->flags & NODE_WRAPS) || !(p->to_node_flags & NODE_ON_LINK) || p->is_cut || bytes > IP_BYTES_MAX)
 		return DONE;
 	struct outer outer = {
 		.ip = {
@@ -105,10 +105,29 @@ static __always_inline bool is_wrapped(const struct outer *outer, const struct n
 	       outer->udp.dest == bpf_htons(TUNNEL_PORT) && !outer->udp.check &&
 	       !(outer->ip.frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET)) &&
 	       outer->ip.daddr == node->v4.word[3] && outer->vxlan == bpf_htonl(VXLAN_HAS_VNI) &&
-	       bpf_ntohs(outer->ip.tot_len) >= TUNNEL_OVERHEAD && bpf_ntohs(outer->ip.tot_len) <= bytes &&
+	       !(outer->vni & bpf_htonl(0xff)) && bpf_ntohs(outer->ip.tot_len) == bytes &&
+	       bpf_ntohs(outer->udp.len) + sizeof(outer->ip) == bytes &&
 	       outer->macs.kind_and_hops == FRAME_PLAIN && outer->macs.mark == TUNNEL_MARK &&
 	       (outer->ethertype == bpf_htons(ETH_P_IP) || outer->ethertype == bpf_htons(ETH_P_IPV6)) &&
 	       csum_fold(sum_of_ip(&outer->ip)) == 0xffff;
+}
+
+/* A datagram that is many. */
+static __always_inline bool is_joined_udp(struct __sk_buff *skb, __be16 ethertype)
+{
+	const __u32 at = ETH_HLEN + TUNNEL_OVERHEAD +
+			 (ethertype == bpf_htons(ETH_P_IP) ? offsetof(struct iphdr, protocol) : offsetof(struct ipv6hdr, nexthdr));
+	__u8 protocol = 0;
+
+	return skb->gso_size && (bpf_skb_load_bytes(skb, at, &protocol, sizeof(protocol)) || protocol != IPPROTO_TCP);
+}
+
+/* RFC 6040 §4.2. */
+static __always_inline int mark_inside(struct __sk_buff *skb, __be16 ethertype)
+{
+	const __u32 bytes = ethertype == bpf_htons(ETH_P_IP) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+
+	return packet_bytes(skb, L3_OFFSET, bytes) && bpf_skb_ecn_set_ce(skb) ? 0 : -DROP_FRAME;
 }
 
 /* Door 2 at the wire for what is another node's: 0, and the packet is what was inside, with its frame's addresses before
@@ -117,7 +136,7 @@ DOOR(unwrap)
 {
 	const struct node *node = this_node();
 
-	if (!node || !(node->flags & NODE_UNWRAPS) || skb->protocol != bpf_htons(ETH_P_IP) ||
+	if (!node || !(node->flags & NODE_WRAPS) || skb->protocol != bpf_htons(ETH_P_IP) ||
 	    skb->len < ETH_HLEN + TUNNEL_OVERHEAD)
 		return DONE;
 	struct ethhdr *eth = packet_bytes(skb, 0, ETH_HLEN + TUNNEL_OVERHEAD);
@@ -133,7 +152,8 @@ DOOR(unwrap)
 	const bool is_marked = (outer->ip.tos & ECN_MASK) == ECN_CE;
 	const __u64 inside = ethertype == bpf_htons(ETH_P_IP) ? 0 : BPF_F_ADJ_ROOM_DECAP_L3_IPV6;
 
-	if (!from_node || bpf_skb_adjust_room(skb, -TUNNEL_OVERHEAD, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | inside))
+	if (!from_node || is_joined_udp(skb, ethertype) ||
+	    bpf_skb_adjust_room(skb, -TUNNEL_OVERHEAD, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | inside))
 		return DONE;
 	p->hook = HOOK_TUNNEL_INGRESS;
 	believe(p, from_node, vni);
@@ -142,7 +162,7 @@ DOOR(unwrap)
 		return -DROP_KERNEL;
 	__builtin_memcpy(eth, &macs, sizeof(macs));
 	eth->h_proto = ethertype;
-	return is_marked && !bpf_skb_ecn_set_ce(skb) ? -DROP_FRAME : 0;
+	return is_marked ? mark_inside(skb, ethertype) : 0;
 }
 
 #endif

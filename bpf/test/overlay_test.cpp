@@ -1,6 +1,7 @@
 // Two nodes: what crosses between them, and what must not. Each path with the offloads on and off, and with the tunnel's
 // packets written and opened by the hooks, by the device, and by one at each end.
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 
@@ -360,11 +361,29 @@ TEST_P(Overlay, AConnectionOverANarrowWayIsNeverTooBig) {
 }
 
 TEST_P(Overlay, TheDeviceIsLeftOutWhereTheHooksDoItsWork) {
+    const auto expect_by_whom = [&](bool v4) {
+        for (const auto& [n, whose] : {std::pair{&world.n1, GetParam().n1}, {&world.n2, GetParam().n2}}) {
+            const uint64_t packets = TwoNodes::packets_by_device(*n);
+            EXPECT_TRUE(whose == Tunnel::device ? packets > 0 : packets == 0 || !(v4 || opens_ipv6())) << packets;
+        }
+    };
     exchange(world.red_a, b, 8080, world.red_b.listen(Protocol::tcp, b, 8080), a);
+    expect_by_whom(true);
     exchange(world.red_a, b6, 8080, world.red_b.listen(Protocol::tcp, b6, 8080), a6);
-    for (const auto& [n, whose] : {std::pair{&world.n1, GetParam().n1}, {&world.n2, GetParam().n2}}) {
-        const uint64_t packets = TwoNodes::packets_by_device(*n);
-        EXPECT_TRUE(whose == Tunnel::device ? packets > 0 : packets == 0 || !opens_ipv6()) << packets;
+    expect_by_whom(false);
+}
+
+// Joined by their sender (UDP_SEGMENT), cut by the receiver, who never asked for joined ones.
+TEST_P(Overlay, DatagramsThatTravelAsOneArriveEachByItself) {
+    constexpr int one = 1000, all = 4;
+    for (const Address& to : {b, b6}) {
+        const Fd server = world.red_b.listen(Protocol::udp, to, 53);
+        const Fd mine = MUST(world.red_a.connect(Protocol::udp, to, 53));
+        ASSERT_EQ(::setsockopt(mine.get(), IPPROTO_UDP, UDP_SEGMENT, &one, sizeof one), 0);
+        std::string text;
+        for (int i = 0; i < all; ++i) text.append(one, char('a' + i));
+        ASSERT_TRUE(send_text(mine, text));
+        for (int i = 0; i < all; ++i) EXPECT_EQ(MUST(answer_datagram(server, "")), std::string(one, char('a' + i)));
     }
 }
 

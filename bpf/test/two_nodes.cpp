@@ -112,7 +112,7 @@ void TwoNodes::wire_node(Node& n, std::string_view host_address, uint8_t number)
     row.tunnel_ifindex = uint32_t(n.tunnel);
     row.uplink_mtu = wire_mtu;
     row.host_endpoint = n.host.id;
-    row.flags = abi::NODE_UNWRAPS;
+    row.flags = abi::NODE_WRAPS;
     const Mac uplink = MUST(kernel::find_link(netlink, n.uplink)).mac;
     std::copy(uplink.bytes.begin(), uplink.bytes.end(), row.uplink_mac);
     MUST(n.table.maps().node->put(0, row));
@@ -157,7 +157,7 @@ void TwoNodes::tunnel_by(Node& n, Tunnel whose) {
     const bool hooks = whose == Tunnel::hooks;
     abi::node row = MUST(n.table.maps().node->lookup(0)).value();
     abi::remote_node way = MUST(n.table.maps().nodes->lookup(other)).value();
-    row.flags = hooks ? uint8_t(abi::NODE_UNWRAPS) : uint8_t(0);
+    row.flags = hooks ? uint8_t(abi::NODE_WRAPS) : uint8_t(0);
     way.flags = hooks ? uint32_t(abi::NODE_ON_LINK) : 0;
     MUST(n.table.maps().node->put(0, row));
     MUST(n.table.maps().nodes->put(other, way));
@@ -181,7 +181,7 @@ void TwoNodes::locate(Node& n, uint32_t vpc, std::string_view text) {
 }
 
 void TwoNodes::reach(Node& n, const Node& the_other, unsigned mtu) {
-    const bool unwraps = MUST(n.table.maps().node->lookup(0)).value().flags & abi::NODE_UNWRAPS;
+    const bool unwraps = MUST(n.table.maps().node->lookup(0)).value().flags & abi::NODE_WRAPS;
     MUST(n.table.maps().nodes->put(
         other, {abi::to_abi(the_other.underlay), mtu, unwraps ? uint32_t(abi::NODE_ON_LINK) : 0}));
     const net::Prefix underlay = net::Prefix::host(the_other.underlay);

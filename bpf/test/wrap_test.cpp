@@ -28,7 +28,7 @@ struct Wrap : testing::Test {
         world.node("198.18.1.1");
         abi::node row = MUST(world.maps().node->lookup(0)).value();
         row.tunnel_ifindex = row.uplink_ifindex;
-        row.flags = abi::NODE_UNWRAPS;
+        row.flags = abi::NODE_WRAPS;
         MUST(world.maps().node->put(0, row));
         world.ranges(red);
         reach(abi::NODE_ON_LINK);
@@ -100,6 +100,7 @@ TEST_F(Wrap, WhatIsUnusualIsTheKernelsToOpen) {
           {"a later fragment", fragment_at + 1, 8}, {"another port", udp_at + 2, 0x11},
           {"a VXLAN header without VNI", vxlan_at, 0}, {"one with other flags", vxlan_at, 0x0c},
           {"another ethertype", inner_at + 12, 0x80}, {"not UDP", ethernet + 9, 6},
+          {"a length of UDP that is another", udp_at + 5, 1}, {"a reserved byte that is not 0", vxlan_at + 7, 1},
           {"not our mark", inner_at + 6, 2}, {"for a next hop", inner_at + 7, abi::FRAME_VIA},
           {"handed over", inner_at + 7, abi::FRAME_HAND_OVER}}) {
         SCOPED_TRACE(what);
@@ -115,6 +116,10 @@ TEST_F(Wrap, WhatIsUnusualIsTheKernelsToOpen) {
     longer[ethernet + 2] = 0x40;
     set_ip_checksum(longer);
     EXPECT_EQ(world.arrives(longer).reason, abi::DROP_MALFORMED);
+    Bytes shorter = plain;  // what is inside would lie beyond it
+    --shorter[ethernet + 3];
+    set_ip_checksum(shorter);
+    expect_left_to_the_kernel(shorter);
     Bytes anothers = plain;  // which a switch floods
     anothers[5] ^= 1;
     expect_left_to_the_kernel(anothers);
@@ -128,11 +133,13 @@ TEST_F(Wrap, AFrameFromNoNodeOfOursIsNotOpened) {
     expect_left_to_the_kernel(framed(question()));
 }
 
-TEST_F(Wrap, NothingIsOpenedWhereIpsecHasASay) {
+TEST_F(Wrap, NothingIsOpenedOrWrittenWhereIpsecHasASay) {
     abi::node row = MUST(world.maps().node->lookup(0)).value();
     row.flags = 0;
     MUST(world.maps().node->put(0, row));
     expect_left_to_the_kernel(framed(question()));
+    const Bytes packet = a.to(there).udp(4000, 53).bytes();
+    EXPECT_EQ(world.leaves(a, packet).frame.size(), packet.size()) << "nor written, whatever is known of the way";
 }
 
 // RFC 6040 §4.2: what is marked outside is marked inside, or dropped where the inside cannot say so.

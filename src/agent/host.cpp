@@ -37,7 +37,7 @@ abi::node desired_node(const Uplink& uplink, uint32_t host_endpoint) {
     node.host_endpoint = host_endpoint;
     node.tunnel_ifindex = uplink.tunnel_ifindex;
     node.uplink_mtu = uplink.mtu;
-    node.flags = uplink.has_ipsec ? uint8_t(0) : uint8_t(abi::NODE_UNWRAPS);
+    node.flags = uplink.has_ipsec ? uint8_t(0) : uint8_t(abi::NODE_WRAPS);
     std::memcpy(node.uplink_mac, uplink.mac.bytes.data(), sizeof(node.uplink_mac));
     return node;
 }

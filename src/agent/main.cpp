@@ -81,27 +81,32 @@ void show_drops(const std::shared_ptr<kernel::BpfObject>& object) {
     });
 }
 
-void sweep_until(std::stop_token stop, kernel::NodeMaps& maps) {
-    std::mutex mutex;
-    std::condition_variable_any never;
-    std::unique_lock lock(mutex);
-    while (!never.wait_for(lock, stop, sweep_period, [&] { return stop.stop_requested(); })) {
-        for (const auto& [name, map] :
-             {std::pair{"established", maps.ct_established.get()}, std::pair{"half_open", maps.ct_half_open.get()}}) {
-            const auto swept = sweep(*map, abi::now_s());
-            if (!swept) {
-                log::warning("conntrack sweep", {{"map", name}, {"error", swept.error().message}});
-                continue;
-            }
-            metrics::gauge("weft_conntrack_entries", {{"map", name}}, "Connections remembered.")
-                .set(int64_t(swept->left));
-            metrics::counter("weft_conntrack_expired_total", {{"map", name}}, "Entries swept.").add(swept->expired);
-            if (map != maps.ct_established.get()) continue;
-            Status counted = recount(*maps.ct_held, swept->held);
-            if (counted) counted = recount(*maps.ct_vpc_held, swept->vpc_held);
-            if (!counted)
-                log::warning("conntrack quotas", {{"error", counted.error().message}});
+// A thread that does it again and again.
+std::jthread every(Duration period, std::function<void()> act) {
+    return std::jthread([period, act = std::move(act)](std::stop_token stop) {
+        std::mutex mutex;
+        std::condition_variable_any never;
+        std::unique_lock lock(mutex);
+        while (!never.wait_for(lock, stop, period, [&] { return stop.stop_requested(); })) act();
+    });
+}
+
+void sweep_all(kernel::NodeMaps& maps) {
+    for (const auto& [name, map] :
+         {std::pair{"established", maps.ct_established.get()}, std::pair{"half_open", maps.ct_half_open.get()}}) {
+        const auto swept = sweep(*map, abi::now_s());
+        if (!swept) {
+            log::warning("conntrack sweep", {{"map", name}, {"error", swept.error().message}});
+            continue;
         }
+        metrics::gauge("weft_conntrack_entries", {{"map", name}}, "Connections remembered.")
+            .set(int64_t(swept->left));
+        metrics::counter("weft_conntrack_expired_total", {{"map", name}}, "Entries swept.").add(swept->expired);
+        if (map != maps.ct_established.get()) continue;
+        Status counted = recount(*maps.ct_held, swept->held);
+        if (counted) counted = recount(*maps.ct_vpc_held, swept->vpc_held);
+        if (!counted)
+            log::warning("conntrack quotas", {{"error", counted.error().message}});
     }
 }
 
@@ -175,12 +180,13 @@ Status run(const Options& options, kube::Client& client, std::stop_token stop) {
             if (!reconcilers.is_ready()) return fail(Code::unavailable, "the API has not been heard in full yet");
             return {};
         }));
-    std::jthread sweeper([&](std::stop_token sweep_stop) { sweep_until(sweep_stop, object->maps()); });
+    const std::jthread sweeper = every(sweep_period, [&] { sweep_all(object->maps()); });
     log::info("agent runs", {{"uplink", options.uplink}, {"address", uplink.address.text()}});
     // A node whose uplink changed is another node to everything above: begin anew, which leaves all connections alone.
     std::stop_source work;
     const std::stop_callback forward(stop, [&work] { work.request_stop(); });
-    brain->every(uplink_check_period, [&] {
+    // By a thread, not by the brain: that waits for the API, and IPsec does not.
+    const std::jthread uplink_watch = every(uplink_check_period, [&] {
         if (has_changed(options.uplink, uplink)) work.request_stop();
     });
     const std::shared_ptr<void> shown = show_node(uplink, *brain);

@@ -365,7 +365,7 @@ void add_overlay(kube::Brain& brain, const View& view, Overlay& overlay) {
         },
         [add_blocks, by_vswitch](const kube::Object& vswitch) { add_blocks(*by_vswitch, vswitch.name()); });
     brain.every(hop_check_period, [&overlay, &queue] {
-        if (overlay.has_moved()) queue.add(the_overlay);
+        if (overlay.has_moved()) queue.add(the_nodes);
     });
 }
 

@@ -17,7 +17,7 @@ std::optional<net::Address> KernelUnderlay::next_hop(const net::Address& to) {
 }
 
 bool KernelUnderlay::is_on_link(const net::Address& to) {
-    return !uplink_.has_ipsec && kernel::is_on_link(netlink_, to, int(uplink_.ifindex));
+    return !uplink_.has_ipsec && kernel::is_on_link(netlink_, to, TUNNEL_PORT, int(uplink_.ifindex));
 }
 
 Status KernelUnderlay::set_narrow(const std::map<net::Address, unsigned>& mtu_of) {

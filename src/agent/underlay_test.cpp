@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "kernel/ipsec.h"
 #include "kernel/link.h"
 #include "kernel/netns.h"
 #include "kernel/route.h"
@@ -76,11 +77,16 @@ TEST_F(UnderlayInKernel, on_the_uplinks_wire_is_only_what_nothing_stands_before)
         change("del");
         EXPECT_TRUE(underlay->is_on_link(ip("198.18.1.2")));
     }
+    for (const char* command : {"route add default via 198.18.0.1 table 99", "rule add ipproto udp dport 4789 table 99"}) {
+        const std::string line = "ip -n " + name + " " + command;
+        ASSERT_EQ(std::system(line.c_str()), 0) << line;
+    }
+    EXPECT_FALSE(underlay->is_on_link(ip("198.18.1.2"))) << "a rule about the tunnel's port";
 }
 
 TEST_F(UnderlayInKernel, no_hook_takes_the_tunnels_packets_past_ipsec) {
     EXPECT_FALSE(uplink.has_ipsec);
-    EXPECT_EQ(desired_node(uplink, 1).flags, abi::NODE_UNWRAPS);
+    EXPECT_EQ(desired_node(uplink, 1).flags, abi::NODE_WRAPS);
     const std::string policy = "ip -n " + name + " xfrm policy add src 198.18.1.1 dst 198.18.1.2 dir out tmpl proto esp mode transport";
     ASSERT_EQ(std::system(policy.c_str()), 0);
     ASSERT_TRUE(netns->run([&]() -> Status {
@@ -90,6 +96,11 @@ TEST_F(UnderlayInKernel, no_hook_takes_the_tunnels_packets_past_ipsec) {
         return {};
     }));
     EXPECT_TRUE(uplink.has_ipsec);
+    ASSERT_EQ(std::system(("ip -n " + name + " xfrm policy flush").c_str()), 0);
+    for (const auto& [action, has] : {std::pair{"block", true}, {"accept", false}}) {
+        ASSERT_EQ(std::system(("ip -n " + name + " xfrm policy setdefault out " + action).c_str()), 0);
+        EXPECT_EQ(MUST(netns->run([] { return kernel::has_ipsec_policies(); })), has) << action;
+    }
     EXPECT_FALSE(underlay->is_on_link(ip("198.18.1.2")));
     EXPECT_EQ(desired_node(uplink, 1).flags, 0);
 }

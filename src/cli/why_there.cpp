@@ -28,7 +28,7 @@ bool is_neighbour(const net::Address& address) {
 // What is inside the tunnel's packet, where the first node's hook has written that itself (bpf/lib/wrap.h).
 net::Bytes open_frame(const net::Bytes& frame) {
     const auto packet = net::read_packet(frame);
-    const bool is_wrapped = packet && packet->udp && packet->udp->destination_port == TUNNEL_PORT &&
+    const bool is_wrapped = frame.size() > TUNNEL_OVERHEAD && packet && packet->udp && packet->udp->destination_port == TUNNEL_PORT &&
                             read_tunnel_frame({frame.begin() + TUNNEL_OVERHEAD, frame.end()});
     return is_wrapped ? net::Bytes(frame.begin() + TUNNEL_OVERHEAD, frame.end()) : frame;
 }

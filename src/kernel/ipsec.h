@@ -1,6 +1,6 @@
 // IPsec: does this namespace have policies? What hooks send and take by themselves passes none of them.
 //
-// Errors: whatever netlink says. A kernel without IPsec has none. Source: linux/xfrm.h (XFRM_MSG_GETSPDINFO).
+// Or a default that blocks. Errors: whatever netlink says. A kernel without IPsec has none. Source: linux/xfrm.h.
 #pragma once
 #include "base/result.h"
 

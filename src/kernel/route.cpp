@@ -3,6 +3,7 @@
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -210,15 +211,18 @@ Result<std::vector<Route>> list_routes(Netlink& netlink, uint8_t protocol) {
     return routes;
 }
 
-// The kernel's choice for this address; link 0: by any. not_found: none.
-static Result<Route> ask(Netlink& netlink, const net::Address& to, int link) {
+static Message question_about(const net::Address& to) {
     Message message(RTM_GETROUTE, NLM_F_ACK);
     rtmsg header{};
     header.rtm_family = family_of(to);
     header.rtm_dst_len = to.is_v4() ? 32 : 128;
     message.header(header);
     put_ip(message, RTA_DST, to);
-    if (link != 0) message.put_u32(RTA_OIF, uint32_t(link));
+    return message;
+}
+
+// not_found: the kernel knows no way.
+static Result<Route> ask(Netlink& netlink, const net::Address& to, Message message) {
     std::optional<Route> found;
     const Status asked = netlink.dump(message, [&](const nlmsghdr& reply) {
         if (reply.nlmsg_type == RTM_NEWROUTE) found = read_route(reply);
@@ -229,14 +233,19 @@ static Result<Route> ask(Netlink& netlink, const net::Address& to, int link) {
 }
 
 Result<net::Address> next_hop(Netlink& netlink, const net::Address& to, int link) {
-    const Route route = TRY(ask(netlink, to, link));
+    Message message = question_about(to);
+    message.put_u32(RTA_OIF, uint32_t(link));
+    const Route route = TRY(ask(netlink, to, std::move(message)));
     if (route.link != link)  // IPv6 takes the link for a wish only
         return fail(Code::not_found, "no way to " + to.text() + " by link " + std::to_string(link));
     return route.gateway.value_or(to);
 }
 
-bool is_on_link(Netlink& netlink, const net::Address& to, int link) {
-    const auto route = ask(netlink, to, 0);
+bool is_on_link(Netlink& netlink, const net::Address& to, uint16_t udp_port, int link) {
+    Message message = question_about(to);  // rules may speak of ports
+    message.put_u8(RTA_IP_PROTO, IPPROTO_UDP);
+    message.put_u16(RTA_DPORT, htons(udp_port));
+    const auto route = ask(netlink, to, std::move(message));
     return route && route->link == link && !route->gateway && !route->wraps;
 }
 

@@ -58,8 +58,8 @@ Result<std::vector<Route>> list_routes(Netlink& netlink, uint8_t protocol = 0);
 // Where the kernel would send now what goes to this address by this link: the address itself when it is on the link, else
 // the gateway. not_found: no such way; of IPv4 Linux takes an address without any route for one on the link.
 Result<net::Address> next_hop(Netlink& netlink, const net::Address& to, int link);
-// Is what goes to this address put on that very link for it, with no gateway, and nothing around it?
-bool is_on_link(Netlink& netlink, const net::Address& to, int link);
+// Are datagrams to this address and port put on that very link for it, with no gateway, and nothing around them?
+bool is_on_link(Netlink& netlink, const net::Address& to, uint16_t udp_port, int link);
 
 Status put_neighbour(Netlink& netlink, int link, const net::Address& address, const net::Mac& mac);
 
