@@ -1,33 +1,18 @@
-// Whatever pods and the outside send, valid or not: it reaches endpoints of its own VPC, or of one that its route table
-// leads to by a peering, or goes back to its sender, or nowhere.
+// Whatever pods, other nodes and the outside send, valid or not: it reaches endpoints of its own VPC, or of one that its
+// route table leads to by a peering, or goes back to its sender, or nowhere.
 //
-//   red and blue: a 10.0.1.5 fd00::5   b 10.0.1.6 fd00::6   Services 172.21.0.5, fd00:1::5 → b      the same in both
-//     DNS 172.21.0.10 at a service endpoint; 203.0.113.7 (red), .8 (blue) → b; kubernetes 172.21.0.1 → the host (red's)
-//   green: g 10.20.1.5 fd00:20::5, peered with red while both say so; never with blue
-//
-// Routes, peerings and backends come and go, connections grow old meanwhile. WEFT_TEST_SEED replays a run; there are
+// The scene: isolation_scene.h. Routes, peerings and backends come and go, connections grow old. WEFT_TEST_SEED replays a run; there are
 // 100,000 probes, 10^7 with WEFT_TEST_LONG=1, or as many as WEFT_ISOLATION_PROBES says.
-#include <algorithm>
-#include <cstdlib>
-#include <cstring>
-#include <ctime>
-
-#include "bpf/test/world.h"
+#include "bpf/test/isolation_scene.h"
 
 namespace weft::test
 {
 namespace
 {
 
-constexpr uint32_t green = 9;
 constexpr uint64_t probes_default = 100'000, probes_long = 10'000'000;
 constexpr uint32_t changes_every = 50; // probes between two changes of the world
-
-uint64_t number_from(const char *variable, uint64_t otherwise)
-{
-	const char *given = std::getenv(variable);
-	return given != nullptr ? std::strtoull(given, nullptr, 10) : otherwise;
-}
+constexpr size_t vni_at = 14 + 20 + 8 + 4, inner_at = 14 + 20 + 8 + 8;
 
 uint64_t probes_wanted()
 {
@@ -35,235 +20,7 @@ uint64_t probes_wanted()
 			   std::getenv("WEFT_TEST_LONG") != nullptr ? probes_long : probes_default);
 }
 
-// An address of the frame's network header, mapped; nullopt: it has none.
-std::optional<Address> address_in(const Bytes &frame, size_t v4_at, size_t v6_at)
-{
-	Address address;
-	if (frame[12] == 0x08 && frame[13] == 0x00) {
-		address = ip("0.0.0.0");
-		std::memcpy(address.bytes.data() + 12, frame.data() + v4_at, 4);
-		return address;
-	}
-	if (frame[12] != 0x86 || frame[13] != 0xdd)
-		return std::nullopt;
-	std::memcpy(address.bytes.data(), frame.data() + v6_at, 16);
-	return address;
-}
-
-std::optional<Address> source_in(const Bytes &frame)
-{
-	return address_in(frame, 26, 22);
-}
-std::optional<Address> destination_in(const Bytes &frame)
-{
-	return address_in(frame, 30, 38);
-}
-
-struct Speaker {
-	Pod pod;
-	Address v6;
-};
-
-struct Isolation : testing::Test {
-	Isolation()
-	{
-		world.node("198.18.1.1", "2001:db8:18::1");
-		host = add(red, "100.64.0.3", "fd77:6566:7400::6440:3", abi::ENDPOINT_HOST);
-		abi::node row = MUST(world.maps().node->lookup(0)).value();
-		row.host_endpoint = host.id;
-		MUST(world.maps().node->put(0, row));
-		for (const uint32_t vpc : {red, blue})
-			furnish(vpc);
-		for (const char *block : {"10.20.0.0/16", "fd00:20::/64"})
-			world.route(green, block, abi::ROUTE_LOCAL);
-		add(green, "10.20.1.5", "fd00:20::5");
-		uplink = MUST(world.maps().node->lookup(0))->uplink_ifindex;
-	}
-
-	Pod add(uint32_t vpc, const char *v4, const char *v6, uint32_t flags = 0)
-	{
-		speakers.push_back({world.pod(vpc, v4, flags, v6), ip(v6)});
-		return speakers.back().pod;
-	}
-
-	void furnish(uint32_t vpc)
-	{
-		world.ranges(vpc);
-		add(vpc, "10.0.1.5", "fd00::5");
-		add(vpc, "10.0.1.6", "fd00::6");
-		world.local_address(add(vpc, "100.64.0.2", "fd77:6566:7400::6440:2", abi::ENDPOINT_SERVICE),
-				    "172.21.0.10");
-		const Address v4 = ip("10.0.1.6"), v6 = ip("fd00::6");
-		world.service(vpc, "172.21.0.5", 53, Protocol::udp, vpc, {{vpc, vpc, v4, 5353}});
-		world.service(vpc, "172.21.0.5", 80, Protocol::tcp, vpc + 100, {{vpc + 100, vpc, v4, 8080}});
-		world.service(vpc, "fd00:1::5", 53, Protocol::udp, vpc + 200, {{vpc + 200, vpc, v6, 5353}});
-		world.service(vpc, "fd00:1::5", 80, Protocol::tcp, vpc + 300, {{vpc + 300, vpc, v6, 8080}});
-		world.service(vpc, "172.21.0.1", 80, Protocol::tcp, vpc + 400, {{400, red, host.address, 8080}});
-		for (const uint32_t place : {uint32_t(VPC_OUTSIDE), vpc}) {
-			world.service(place, vpc == red ? "203.0.113.7" : "203.0.113.8", 53, Protocol::udp, vpc,
-				      {{vpc, vpc, v4, 5353}}, 0, vpc);
-			world.service(place, vpc == red ? "203.0.113.7" : "203.0.113.8", 80, Protocol::tcp, vpc + 100,
-				      {{vpc + 100, vpc, v4, 8080}}, 0, vpc);
-			world.service(place, vpc == red ? "2001:db8:203::7" : "2001:db8:203::8", 80, Protocol::tcp,
-				      vpc + 300, {{vpc + 300, vpc, v6, 8080}}, 0, vpc);
-		}
-	}
-
-	// Below `bound`, from the seeded stream.
-	uint32_t any(uint32_t bound)
-	{
-		return uint32_t(random() % bound);
-	}
-
-	uint64_t random()
-	{ // xorshift64*: the test must not depend on how the library draws
-		state ^= state >> 12;
-		state ^= state << 25;
-		state ^= state >> 27;
-		return state * 0x2545f4914f6cdd1dULL;
-	}
-
-	const Address &target(bool v6)
-	{
-		static const std::vector<Address> four =
-		    addresses({"10.0.1.6", "10.0.1.5", "172.21.0.5", "10.20.1.5", "198.51.100.7", "172.21.0.10",
-			       "172.21.0.1", "203.0.113.7", "203.0.113.8", "10.0.1.6", "100.64.0.3", "198.18.1.1"});
-		static const std::vector<Address> six =
-		    addresses({"fd00::6", "fd00::5", "fd00:1::5", "fd00:20::5", "2001:db8:7::7", "2001:db8:203::7",
-			       "2001:db8:203::8", "fd77:6566:7400::6440:3"});
-		const std::vector<Address> &list = v6 ? six : four;
-		return list[any(any(2) != 0 ? 5 : uint32_t(list.size()))];
-	}
-
-	const Address &target_from_outside(bool v6)
-	{
-		static const std::vector<Address> four =
-		    addresses({"203.0.113.7", "203.0.113.8", "203.0.113.7", "10.0.1.6", "198.18.1.1"});
-		static const std::vector<Address> six =
-		    addresses({"2001:db8:203::7", "2001:db8:203::8", "2001:db8:203::8", "fd00::6", "2001:db8:18::1"});
-		return (v6 ? six : four)[any(5)];
-	}
-
-	static std::vector<Address> addresses(std::initializer_list<const char *> texts)
-	{
-		std::vector<Address> list;
-		for (const char *text : texts)
-			list.push_back(ip(text));
-		return list;
-	}
-
-	// Few clients are outside, so that replies find what they answer.
-	void transport(net::PacketBuilder &packet, bool is_outside)
-	{
-		const auto port = uint16_t(20000 + any(is_outside ? 4 : 200));
-		const bool replies = any(3) == 0;
-		uint16_t well_known = 0;
-		switch (any(3)) {
-		case 0:
-			well_known = any(2) != 0 ? 53 : 5353;
-			packet.udp(replies ? well_known : port, replies ? port : well_known);
-			break;
-		case 1:
-			well_known = any(2) != 0 ? 80 : 8080;
-			packet.tcp(replies ? well_known : port, replies ? port : well_known, uint8_t(any(32)));
-			break;
-		default:
-			packet.echo(any(2) != 0, port);
-			break;
-		}
-	}
-
-	static bool is_client(const Address &address)
-	{
-		static const std::vector<Address> clients = addresses({"198.51.100.7", "2001:db8:7::7"});
-		return address == clients[0] || address == clients[1];
-	}
-
-	// The packet an error speaks of: one that its receiver may once have sent to its sender.
-	Bytes embedded(const Address &from, const Address &to, bool v6)
-	{
-		net::PacketBuilder inner =
-		    net::packet(gateway_mac, gateway_mac).ip(to, any(4) != 0 ? from : target(v6));
-		transport(inner, is_client(from) || is_client(to));
-		Bytes bytes = inner.bytes();
-		bytes.erase(bytes.begin(), bytes.begin() + 14);
-		bytes.resize(std::min<size_t>(bytes.size(), (v6 ? 40 : 20) + 8 + any(24)));
-		return bytes;
-	}
-
-	Bytes probe(net::PacketBuilder packet, const Address &from, const Address &to, bool v6)
-	{
-		if (any(8) == 0) { // an ICMP error about anything
-			if (v6)
-				packet.icmp(uint8_t(1 + any(4)), uint8_t(any(2)), 1280);
-			else
-				packet.icmp(any(2) != 0 ? 3 : 11, uint8_t(any(5)), 1280);
-			return packet.payload(embedded(from, to, v6)).bytes();
-		}
-		const bool in_pieces = any(8) == 0;
-		if (in_pieces && v6)
-			packet.ipv6_fragment(uint16_t(any(3) * 8 | any(2)), any(8));
-		transport(packet, is_client(from) || is_client(to));
-		if (in_pieces && !v6)
-			packet.fragment(uint16_t(any(3) | any(2) << 13));
-		return packet.bytes();
-	}
-
-	void spoil(Bytes &frame)
-	{
-		if (any(3) != 0)
-			return;
-		for (uint32_t changes = 1 + any(4); changes > 0; --changes)
-			frame[any(uint32_t(std::min<size_t>(frame.size(), 94)))] = uint8_t(random());
-	}
-
-	// Routes come and go, rows of the other side too, a backend leaves and returns.
-	void change_the_world()
-	{
-		switch (any(4)) {
-		case 0:
-			peer(red, green, red_to_green);
-			break;
-		case 1:
-			peer(green, red, green_to_red);
-			break;
-		case 2:
-			if (any(2) != 0)
-				world.remove_backend(any(2) != 0 ? red : blue);
-			else
-				for (const uint32_t vpc : {red, blue})
-					MUST(world.maps().backends->put(
-					    vpc, {vpc, abi::to_abi(ip("10.0.1.6")), abi::to_abi_port(5353), 17, 0}));
-			break;
-		default:
-			world.route(any(2) != 0 ? red : blue, any(2) != 0 ? "10.20.1.0/24" : "fd00:20::/80",
-				    any(2) != 0 ? abi::ROUTE_BLACKHOLE : abi::ROUTE_LOCAL);
-			for (const uint32_t vpc : {red, blue})
-				for (const char *prefix : {"10.20.1.0/24", "fd00:20::/80"})
-					if (any(2) != 0)
-						(void)world.maps().routes->erase(
-						    abi::route_key_of(vpc, MUST(net::Prefix::parse(prefix))));
-			break;
-		}
-	}
-
-	void peer(uint32_t of, uint32_t to, bool &is_there)
-	{
-		is_there = !is_there;
-		static constexpr const char *blocks_of_green[] = {"10.20.0.0/16", "fd00:20::/64"};
-		static constexpr const char *blocks_of_red[] = {"10.0.0.0/16", "fd00::/64"};
-		for (const char *block : to == green ? blocks_of_green : blocks_of_red) {
-			const auto key = abi::route_key_of(of, MUST(net::Prefix::parse(block)));
-			abi::route row{};
-			row.kind = abi::ROUTE_PEERING;
-			row.target = to;
-			if (is_there)
-				MUST(world.maps().routes->put(key, row));
-			else
-				MUST(world.maps().routes->erase(key));
-		}
-	}
-
+struct Isolation : IsolationScene {
 	bool may_reach(const Pod &sender, const Pod &receiver, const Bytes &delivered) const
 	{
 		if (sender.vpc == receiver.vpc)
@@ -331,12 +88,85 @@ struct Isolation : testing::Test {
 			return testing::AssertionFailure()
 			       << "from VPC " << speaker.pod.vpc << " to VPC " << receiver->vpc;
 		}
+		if (is_for_another_node(out.frame)) {
+			++to_node;
+			const uint32_t vni = vni_of(out.frame);
+			const bool is_peered = speaker.pod.vpc == green && vni == red && green_to_red;
+			return vni == speaker.pod.vpc || is_peered || speaker.pod.id == host.id
+				   ? testing::AssertionSuccess()
+				   : testing::AssertionFailure() << "from VPC " << speaker.pod.vpc << " in a frame of " << vni;
+		}
 		// Out of the uplink: a reply, from the public address of its own VPC.
 		++left;
 		if (std::equal(frame.begin(), frame.begin() + 6, out.frame.begin()) &&
 		    owner(source_in(out.frame)) == speaker.pod.vpc)
 			return testing::AssertionSuccess();
 		return testing::AssertionFailure() << "out of the uplink, from VPC " << speaker.pod.vpc;
+	}
+
+	// Its tunnel's packet, as a hook of ours writes it.
+	static bool is_for_another_node(const Bytes &frame)
+	{
+		static const Address underlay = ip("198.18.1.2");
+		return destination_in(frame) == underlay && frame[23] == 17;
+	}
+
+	static uint32_t vni_of(const Bytes &frame)
+	{
+		return uint32_t(frame[vni_at] << 16 | frame[vni_at + 1] << 8 | frame[vni_at + 2]);
+	}
+
+	// What another node says is of one VPC, whatever is inside.
+	Bytes frame_of_another_node(const Bytes &packet, uint32_t vni)
+	{
+		Bytes data{8, 0, 0, 0, 0, 0, uint8_t(vni), 0};
+		data.insert(data.end(), packet.begin(), packet.end());
+		return net::packet(router_mac, uplink_mac)
+		    .ip(ip("198.18.1.2"), ip("198.18.1.1"))
+		    .udp(uint16_t(0xc000 + any(100)), TUNNEL_PORT)
+		    .no_udp_checksum()
+		    .payload(data)
+		    .bytes();
+	}
+
+	testing::AssertionResult judge_node(const Bytes &frame)
+	{
+		const kernel::TestRun out = MUST(kernel::test_run(ingress, uplink, frame));
+		if (out.action == dropped) {
+			++drops;
+			return testing::AssertionSuccess();
+		}
+		if (out.action == passed)
+			return testing::AssertionSuccess(); // the kernel's to open, if it is a frame at all
+		const Pod *receiver = holder(out.frame);
+		if (out.action != sent || receiver == nullptr)
+			return testing::AssertionFailure() << "action " << out.action << ", to nobody: " << is_opened(frame, out);
+		++from_node;
+		return receiver->vpc == vni_of(frame) ? testing::AssertionSuccess()
+						      : testing::AssertionFailure()
+							    << "in a frame of VPC " << vni_of(frame) << " to " << receiver->vpc;
+	}
+
+	static const char *is_opened(const Bytes &frame, const kernel::TestRun &out)
+	{
+		return out.frame.size() + TUNNEL_OVERHEAD == frame.size() ? "opened" : "not opened";
+	}
+
+	testing::AssertionResult one_probe_of_another_node(bool v6)
+	{
+		static const uint32_t vnis[] = {red, blue, green, 77};
+		const Address from = any(4) != 0 ? ip(v6 ? "fd00::2:6" : "10.0.2.6") : target(v6), to = target(v6);
+		const auto kind = uint8_t(any(8) == 0 ? any(5) : uint32_t(abi::FRAME_PLAIN));
+		const Mac as_ours{{TUNNEL_MARK, kind, uint8_t(any(2)), 0, uint8_t(vnis[any(4)]), 0}};
+		const Bytes packet = probe(net::packet(as_ours, Mac{}).ip(from, to), from, to, v6);
+		Bytes frame = frame_of_another_node(packet, vnis[any(4)]);
+		if (any(3) == 0) // what is inside, which the outer header's sum does not cover
+			for (uint32_t changes = 1 + any(4); changes > 0; --changes)
+				frame[inner_at + any(uint32_t(std::min<size_t>(frame.size() - inner_at, 94)))] =
+				    uint8_t(random());
+		else
+			spoil(frame);
+		return judge_node(frame);
 	}
 
 	testing::AssertionResult judge_outside(const Bytes &frame)
@@ -366,6 +196,8 @@ struct Isolation : testing::Test {
 	testing::AssertionResult one_probe()
 	{
 		const bool v6 = any(3) == 0;
+		if (any(8) == 0)
+			return one_probe_of_another_node(v6);
 		const bool from_outside = any(8) == 0;
 		const Address &to = from_outside ? target_from_outside(v6) : target(v6);
 		const Speaker &speaker = speakers[any(uint32_t(speakers.size()))];
@@ -382,15 +214,9 @@ struct Isolation : testing::Test {
 		return from_outside ? judge_outside(frame) : judge_pods(speaker, frame);
 	}
 
-	World world;
-	std::vector<Speaker> speakers;
-	Pod host;
 	int egress = world.object().program(ProgramName::pod_egress).fd.get();
 	int ingress = world.object().program(ProgramName::uplink_ingress).fd.get();
-	int uplink = 0;
-	bool red_to_green = false, green_to_red = false;
-	uint64_t drops = 0, returned = 0, delivered = 0, peered = 0, left = 0, came_in = 0;
-	uint64_t state = number_from("WEFT_TEST_SEED", uint64_t(time(nullptr)) * 2654435761u | 1);
+	uint64_t drops = 0, returned = 0, delivered = 0, peered = 0, left = 0, came_in = 0, to_node = 0, from_node = 0;
 };
 
 TEST_F(Isolation, NoFrameCrossesBetweenVpcsWithTheSameAddressesNorOverAPeeringThatIsNotThere)
@@ -415,15 +241,18 @@ TEST_F(Isolation, NoFrameCrossesBetweenVpcsWithTheSameAddressesNorOverAPeeringTh
 		ASSERT_LE(now, drops + returned) << "counted, and yet delivered, before probe " << i;
 	}
 	std::printf("  delivered %llu, over the peering %llu, from outside %llu, to the outside %llu, dropped %llu, "
-		    "returned %llu\n",
+		    "returned %llu, to another node %llu, from one %llu\n",
 		    static_cast<unsigned long long>(delivered), static_cast<unsigned long long>(peered),
 		    static_cast<unsigned long long>(came_in), static_cast<unsigned long long>(left),
-		    static_cast<unsigned long long>(drops), static_cast<unsigned long long>(returned));
+		    static_cast<unsigned long long>(drops), static_cast<unsigned long long>(returned), static_cast<unsigned long long>(to_node),
+		    static_cast<unsigned long long>(from_node));
 	// Else nothing was shown about it.
 	EXPECT_GT(delivered, probes / 10);
 	EXPECT_GT(peered, probes / 1000);
 	EXPECT_GT(came_in, probes / 1000);
 	EXPECT_GT(left, probes / 50000);
+	EXPECT_GT(to_node, probes / 1000);
+	EXPECT_GT(from_node, probes / 1000);
 }
 
 } // namespace

@@ -1,9 +1,11 @@
 #include "bpf/test/world.h"
 
 #include <sched.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 
 #include <fmt/format.h>
 
@@ -66,6 +68,13 @@ std::vector<uint64_t> drops_of(const kernel::NodeMaps& maps, abi::hook hook) {
 }
 
 }  // namespace
+
+bool hooks_open_ipv6() {
+    utsname system{};
+    ::uname(&system);
+    int major = 0, minor = 0;
+    return std::sscanf(system.release, "%d.%d", &major, &minor) == 2 && std::pair(major, minor) >= std::pair(6, 3);
+}
 
 Address ip(std::string_view text) { return MUST(Address::parse(text)); }
 

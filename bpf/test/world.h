@@ -40,6 +40,7 @@ inline constexpr int dropped = 2;  // TC_ACT_SHOT
 inline constexpr int passed = 0;   // TC_ACT_OK
 
 Address ip(std::string_view text);
+bool hooks_open_ipv6();  // a tunnel's packet with IPv6 inside; before kernel 6.3 the device has to
 
 struct Pod {
     uint32_t id = 0;
