@@ -32,7 +32,7 @@ bool is_same(const kube::Object& before, const kube::Object& after, json::Path p
 bool is_same_network(const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
     if (!before || !after) return false;
     return is_same(*before, *after, {"spec"}) && is_same(*before, *after, {"status", "vni"}) &&
-           is_same(*before, *after, {"status", "cidrBlocks"});
+           is_same(*before, *after, {"status", "cidrBlocks"}) && is_same(*before, *after, {"status", "ipv6CidrBlock"});
 }
 
 void count_frontends(const Tables& tables) {

@@ -1,5 +1,5 @@
 // Admission: what needs a look at other objects: namespaces that exist, a Service's ClusterIPs and nodePorts, the
-// default IngressClass. It runs inside the write's transaction, on the store's one writer thread.
+// default IngressClass, the one default VPC. It runs inside the write's transaction, on the store's one writer thread.
 //
 // admit() fills fields in and refuses; it takes nothing. stored() is told of every write and delete that the
 // transaction contains, at once, so the next write of the same batch sees it; a dry run simply never calls stored().

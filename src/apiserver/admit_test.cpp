@@ -41,6 +41,45 @@ TEST(Admit, ANamespaceKeepsItsVpcWhileItHoldsAService) {
               std::string::npos);
 }
 
+TEST(Admit, ASecondDefaultVpcIsRefusedByFieldAndHolder) {
+    World world;
+    const auto vpc = [&](std::string_view name, bool is_default) {
+        return world.put(fmt::format("{{apiVersion: weft.dev/v1, kind: VPC, metadata: {{name: {}}}, spec: {{cidrBlock: "
+                                     "10.0.0.0/16, serviceCIDR: 172.21.0.0/27, default: {}}}}}",
+                                     name, is_default));
+    };
+    const std::string refused = "spec.default: Forbidden: VPC \"vpc-demo\" is the default already";
+    for (const char* name : {"vpc-blue", "vpc-new"}) {
+        const std::string error = vpc(name, true);
+        EXPECT_TRUE(error.starts_with("422 ")) << error;
+        EXPECT_NE(error.find(refused), std::string::npos) << error;
+    }
+    EXPECT_EQ(vpc("vpc-demo", true), "") << "its holder may be written again";
+    EXPECT_EQ(vpc("vpc-demo", false), "") << "nothing lives in it";
+    EXPECT_EQ(vpc("vpc-blue", true), "");
+}
+
+TEST(Admit, TheDefaultVpcStaysSoWhileANamespaceWithoutAnnotationHoldsSomething) {
+    World world;
+    const auto unset = [&] {
+        return world.put("{apiVersion: weft.dev/v1, kind: VPC, metadata: {name: vpc-demo}, spec: {cidrBlock: 10.0.0.0/16, "
+                         "serviceCIDR: 172.21.0.0/27}}");
+    };
+    EXPECT_EQ(world.ip_of("kubernetes"), "172.21.0.1") << "the built-in ones hold nothing";
+    EXPECT_NE(world.ip_of("elsewhere", "blue"), "");
+    EXPECT_NE(world.ip_of("web"), "");
+    EXPECT_NE(unset().find("spec.default: Forbidden: the VPC stays the default while namespace \"default\", which names "
+                           "no VPC, holds Service \"web\""),
+              std::string::npos);
+    world.remove(kube::services, "default/web");
+    EXPECT_EQ(world.put("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: default}, spec: {containers: [{name: c, "
+                        "image: i}]}}"),
+              "");
+    EXPECT_NE(unset().find("holds Pod \"p\""), std::string::npos);
+    world.remove(kube::pods, "default/p");
+    EXPECT_EQ(unset(), "");
+}
+
 TEST(Admit, ING20_TheDefaultClassIsFilledIn) {
     World world;
     const auto add_class = [&](std::string_view name) {

@@ -48,6 +48,7 @@ static Result<IpamFacts> gather(kube::Client& client, const std::optional<Instan
     IpamFacts facts;
     // The nodes last: what they have is compared with what the API said a moment before.
     facts.vpcs = TRY(client.list(kube::vpcs)).items;
+    facts.namespaces = TRY(client.list(kube::namespaces)).items;
     facts.vswitches = TRY(client.list(kube::vswitches)).items;
     facts.nodes = TRY(client.list(kube::nodes)).items;
     facts.pod_enis = TRY(client.list(kube::pod_enis)).items;

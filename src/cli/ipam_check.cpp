@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "cloud/annotations.h"
 #include "cloud/ipam.h"
+#include "cloud/pod_network.h"
 
 namespace weft::cli {
 namespace {
@@ -32,6 +33,11 @@ bool withholds(const Object& block, const net::Address& address) {
     return std::find(withheld.begin(), withheld.end(), address.text()) != withheld.end();
 }
 
+bool has_ended(const Object& pod) {
+    const std::string_view phase = pod.string({"status", "phase"});
+    return phase == "Succeeded" || phase == "Failed";
+}
+
 std::string pod_text(const Allocation& allocation) {
     return allocation.pod_namespace + "/" + allocation.pod_name;
 }
@@ -42,6 +48,12 @@ public:
         for (const Object& pod : facts.pods) pods_by_uid_[std::string(pod.uid())] = &pod;
         for (const Object& vpc : facts.vpcs)
             vni_of_[std::string(vpc.name())] = uint32_t(vpc.integer({"status", "vni"}));
+        std::vector<cloud::Vpc> vpcs;
+        for (const Object& object : facts.vpcs)
+            if (auto vpc = cloud::parse_vpc(object.body())) vpcs.push_back(std::move(*vpc));
+        for (const Object& ns : facts.namespaces)
+            if (const auto vpc = cloud::vpc_of_namespace(ns.body(), vpcs))
+                vpc_of_namespace_[std::string(ns.name())] = vpc->name;
     }
 
     std::vector<AddressFinding> run() {
@@ -199,9 +211,8 @@ private:
     void check_pods(const std::string& node, const AddressesOfNode& known) {
         for (const Object& pod : facts_.pods) {
             const std::string_view ip = pod.string({"status", "podIP"});
-            const std::string_view phase = pod.string({"status", "phase"});
-            if (pod.string({"spec", "nodeName"}) != node || ip.empty() || pod.deleting() || phase == "Succeeded" ||
-                phase == "Failed" || pod.boolean({"spec", "hostNetwork"}))
+            if (pod.string({"spec", "nodeName"}) != node || ip.empty() || pod.deleting() || has_ended(pod) ||
+                pod.boolean({"spec", "hostNetwork"}))
                 continue;
             const bool has = std::any_of(known.log.begin(), known.log.end(), [&](const Allocation& allocation) {
                 return allocation.pod_uid == pod.uid() && allocation.address.text() == ip;
@@ -244,6 +255,18 @@ private:
         }
     }
 
+    // A record that says Bind is of the pod that has its address, and of none that only has its name.
+    void check_bound(const Object& eni, const std::string& address) {
+        if (eni.string({"status", "phase"}) != "Bind") return;
+        for (const Object& pod : facts_.pods) {
+            const std::string_view ip = pod.string({"status", "podIP"});
+            if (pod.key() != eni.key() || ip.empty() || ip == address || has_ended(pod)) continue;
+            add("stale", address, "",
+                fmt::format("PodENI {} says that its pod has it, and the pod has {}", eni.key().text(), ip),
+                "the controller writes it; is it running? weft status");
+        }
+    }
+
     void check_records() {
         std::map<std::pair<std::string, std::string>, const Object*> keepers;
         for (const Object& eni : facts_.pod_enis) {
@@ -251,6 +274,7 @@ private:
                 if (json::find_string(allocation, {"allocationType", "type"}) != "Fixed") continue;
                 const std::string address(json::find_string(allocation, {"ipv4"}));
                 const std::string vswitch(json::find_string(allocation, {"eni", "vSwitchID"}));
+                check_bound(eni, address);
                 if (named(facts_.vswitches, vswitch) == nullptr) {
                     AddressFinding& finding = add("leak", address, "",
                                                   fmt::format("PodENI {} keeps it in vSwitch {}, which does not exist",
@@ -293,10 +317,13 @@ private:
                 }
             }
             for (const Object& pod : facts_.pods) {
-                const std::string_view phase = pod.string({"status", "phase"});
-                if (pod.annotation(cloud::chosen_vswitch_annotation) == vswitch->name && phase != "Succeeded" &&
-                    phase != "Failed" && !pod.annotation(cloud::reserved_address_annotation).empty())
-                    used.emplace(pod.annotation(cloud::reserved_address_annotation));
+                // As the controller counts: a pod that is bound, in its own VPC.
+                const auto address = net::Address::parse(pod.annotation(cloud::reserved_address_annotation));
+                const auto vpc = vpc_of_namespace_.find(pod.ns());
+                if (address && pod.annotation(cloud::chosen_vswitch_annotation) == vswitch->name &&
+                    !pod.string({"spec", "nodeName"}).empty() && !has_ended(pod) && vpc != vpc_of_namespace_.end() &&
+                    vpc->second == vswitch->vpc && cloud::usable_addresses(*vswitch).contains(*address))
+                    used.insert(address->text());
             }
             const auto total = int64_t(cloud::usable_addresses(*vswitch).count);
             const int64_t shown = object.integer({"status", "availableIPCount"});
@@ -311,6 +338,7 @@ private:
     const IpamFacts& facts_;
     std::map<std::string, const Object*> pods_by_uid_;
     std::map<std::string, uint32_t> vni_of_;
+    std::map<std::string, std::string, std::less<>> vpc_of_namespace_;
     std::vector<AddressFinding> findings_;
 };
 

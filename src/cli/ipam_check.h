@@ -25,7 +25,7 @@ struct AddressesOfNode {
 };
 
 struct IpamFacts {
-    std::vector<kube::Object> vpcs, vswitches, blocks, pods, pod_enis, nodes;
+    std::vector<kube::Object> vpcs, namespaces, vswitches, blocks, pods, pod_enis, nodes;
     std::map<std::string, AddressesOfNode> by_node;  // those of this machine; others are judged by the API alone
 };
 

@@ -160,5 +160,41 @@ TEST(IpamCheck, records_that_keep_one_address_twice_or_nowhere_are_named) {
               "leak 10.0.1.99 : PodENI default/z keeps it in vSwitch vsw-gone, which does not exist (can be mended)\n");
 }
 
+TEST(IpamCheck, a_record_that_is_bound_to_a_pod_with_another_address_is_named) {
+    IpamFacts facts = good();
+    facts.vswitches[0].set({"status", "availableIPCount"}, 249);
+    const auto eni = [](std::string_view phase) {
+        return yaml(fmt::format("{{metadata: {{name: a, namespace: default}}, spec: {{allocations: [{{ipv4: 10.0.1.99, "
+                                "eni: {{vSwitchID: vsw-a}}, allocationType: {{type: Fixed}}}}]}}, status: {{phase: {}}}}}",
+                                phase));
+    };
+    facts.pod_enis = {eni("Bind")};
+    EXPECT_EQ(said(facts),
+              "stale 10.0.1.99 : PodENI default/a says that its pod has it, and the pod has 10.0.1.1\n");
+    facts.pod_enis = {eni("Unbind")};
+    EXPECT_EQ(said(facts), "") << "kept for the next one of the name";
+}
+
+TEST(IpamCheck, an_address_is_kept_for_a_pod_that_is_bound_in_the_vswitchs_vpc) {
+    IpamFacts facts = good();
+    facts.vpcs = {yaml("{metadata: {name: vpc-a}, spec: {cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20}, status: "
+                       "{vni: 7}}"),
+                  yaml("{metadata: {name: vpc-blue}, spec: {cidrBlock: 10.0.0.0/16, serviceCIDR: 172.21.0.0/20}}")};
+    facts.namespaces = {yaml("{metadata: {name: default, annotations: {weft.dev/vpc: vpc-a}}}"),
+                        yaml("{metadata: {name: blue, annotations: {weft.dev/vpc: vpc-blue}}}")};
+    const auto with_wish = [](std::string_view ns, std::string_view name, std::string_view address,
+                              std::string_view spec) {
+        return yaml(fmt::format("{{metadata: {{name: {}, namespace: {}, uid: uid-{}, annotations: {{weft.dev/vswitch: "
+                                "vsw-a, weft.dev/address: {}}}}}, spec: {{{}}}}}",
+                                name, ns, name, address, spec));
+    };
+    facts.pods.push_back(with_wish("blue", "thief", "10.0.1.70", "nodeName: n1"));
+    facts.pods.push_back(with_wish("default", "dreamer", "10.0.1.71", "containers: []"));
+    facts.pods.push_back(with_wish("default", "edge", "10.0.1.0", "nodeName: n1"));
+    EXPECT_EQ(said(facts), "");
+    facts.pods.push_back(with_wish("default", "vip", "10.0.1.72", "nodeName: n1"));
+    EXPECT_EQ(said(facts), "stale vsw-a : it says 250 of 252 addresses are available; 3 are in use or kept\n");
+}
+
 }  // namespace
 }  // namespace weft::cli

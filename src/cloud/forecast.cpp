@@ -14,11 +14,11 @@ void UseHistory::note(MonotonicTime now, uint64_t used) {
 }
 
 std::optional<Duration> UseHistory::time_left(MonotonicTime now, uint64_t available) const {
-    if (samples_.empty()) return std::nullopt;
+    if (!knows_pace(now)) return std::nullopt;
     const Sample& first = samples_.front();
     const Sample& last = samples_.back();
     const Duration span = now - first.at;
-    if (span < span_min || last.used <= first.used) return std::nullopt;
+    if (last.used <= first.used) return std::nullopt;
     const double per_ns = double(last.used - first.used) / double(span.count());
     const double left = double(available) / per_ns;
     return Duration(int64_t(std::min(left, double(INT64_MAX / 4))));

@@ -18,6 +18,8 @@ public:
     static constexpr Duration span_min = std::chrono::seconds(30);  // a shorter look says nothing about a pace
 
     void note(MonotonicTime now, uint64_t used);
+    // Has it looked for long enough?
+    bool knows_pace(MonotonicTime now) const { return !samples_.empty() && now - samples_.front().at >= span_min; }
     // Until `available` more are taken, if it goes on as in the window; nothing when use does not grow.
     std::optional<Duration> time_left(MonotonicTime now, uint64_t available) const;
 

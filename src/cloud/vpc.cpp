@@ -129,6 +129,11 @@ Result<Vpc> parse_vpc(const json::Value& object) {
         if (const auto block = net::Prefix::parse(text); block && block->is_v4()) in_effect.push_back(*block);
     }
     if (!in_effect.empty()) vpc.blocks = std::move(in_effect);
+    vpc.wanted_ipv6_block = vpc.ipv6_block;
+    if (json::has(object, {"status", "ipv6CidrBlock"})) {  // "" = none is in effect
+        const auto block = net::Prefix::parse(json::find_string(object, {"status", "ipv6CidrBlock"}));
+        vpc.ipv6_block = block && !block->is_v4() ? std::optional(*block) : std::nullopt;
+    }
     return vpc;
 }
 

@@ -30,7 +30,8 @@ struct Vpc {
     std::vector<net::Prefix> blocks;  // the primary first; in effect: status.cidrBlocks, else the wish
     std::vector<net::Prefix> wanted_blocks;  // spec.cidrBlock, spec.secondaryCidrBlocks
     net::Prefix service_cidr;
-    std::optional<net::Prefix> ipv6_block;         // a /56; its vSwitches have /64s of it
+    std::optional<net::Prefix> ipv6_block;  // a /56; its vSwitches have /64s of it; in effect: status', else the wish
+    std::optional<net::Prefix> wanted_ipv6_block;  // spec.ipv6CidrBlock
     std::optional<net::Prefix> ipv6_service_cidr;  // Services have IPv6 addresses where it stands
     bool is_default = false;
     bool is_routed = false;   // spec.encapsulation None: the fabric routes its pods' addresses

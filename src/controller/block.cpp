@@ -3,6 +3,8 @@
 //
 // Each write is safe by itself, so a crash between two of them leaves only work undone: an address is lent only when
 // it is in no block of the API, or withheld from one whose agent has said that it leaves it alone.
+#include <algorithm>
+
 #include "base/log.h"
 #include "cloud/annotations.h"
 #include "controller/reconcilers.h"
@@ -60,12 +62,22 @@ Status withhold(World& world, const cloud::LeasePlan::Withholding& wish) {
     return world.address_blocks.put(*block, next);
 }
 
-Status lend(World& world, const cloud::VSwitch& vswitch) {
+// Does a pod that is bound still wait for a lease?
+bool is_waited_for(const World& world, const cloud::VSwitch& vswitch) {
+    if (!world.needs_of(vswitch).empty()) return true;
+    const auto reserved = reservations_of(world, vswitch);
+    return std::any_of(reserved.begin(), reserved.end(), [](const auto& r) { return !r.node.empty(); });
+}
+
+// To a vSwitch that is on its way out no pod is bound any more, but those that are must get what they wait for.
+Status lend(World& world, const cloud::VSwitch& vswitch, bool is_ending) {
+    if (is_ending && !is_waited_for(world, vswitch)) return {};
     const auto reserved = reservations_of(world, vswitch);
     auto needs = world.needs_of(vswitch);
     std::erase_if(needs, [&](const cloud::Need& need) { return world.nodes.get(need.node) == nullptr; });
     const cloud::LeasePlan plan =
-        cloud::plan_leases(vswitch, world.blocks_of(vswitch), needs, reserved, world.loose_wanted(vswitch.name));
+        cloud::plan_leases(vswitch, world.blocks_of(vswitch), needs, reserved,
+                           is_ending ? 0 : world.loose_wanted(vswitch.name));
     for (const auto& lease : plan.leases) {
         const auto created = world.address_blocks.create(new_block(vswitch, lease));
         // There already: our cache is late, or the block is on its way out; a change of it brings us back.
@@ -85,8 +97,8 @@ Outcome reconcile(World& world, const ObjectKey& key) {
     const Status reclaimed = reclaim(world, key.name);
     if (!reclaimed) return settle(reclaimed);
     // What is wrong with it its own reconciler says on the object.
-    if (!vswitch || object->deleting() || !kube::condition_is(*object, "Accepted", "True")) return Outcome::done();
-    return settle(lend(world, *vswitch));
+    if (!vswitch || !kube::condition_is(*object, "Accepted", "True")) return Outcome::done();
+    return settle(lend(world, *vswitch, object->deleting()));
 }
 
 }  // namespace

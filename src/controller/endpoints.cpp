@@ -101,10 +101,11 @@ Object& slice_for(std::vector<Object>& slices, const Object& service, const Obje
     return slices.back();
 }
 
-void add_mirrored(Object& slice, const json::Value& address, bool ready) {
+// With the address in its canonical form, the only one that slices take.
+void add_mirrored(Object& slice, const json::Value& address, const std::string& ip, bool ready) {
     json::Array endpoints = slice.array({"endpoints"});
     if (endpoints.size() >= endpoints_max) return;
-    json::Object endpoint{{"addresses", json::Array{json::find_string(address, {"ip"})}},
+    json::Object endpoint{{"addresses", json::Array{json::Value(ip)}},
                           {"conditions", json::Object{{"ready", ready}}}};
     for (const std::string_view part : {"hostname", "nodeName", "targetRef"})
         if (const json::Value* value = json::find(address, {part})) endpoint[part] = *value;
@@ -125,7 +126,7 @@ std::vector<Object> mirrored_slices(const Object& service, const Object& endpoin
                 const auto parsed = net::Address::parse(json::find_string((*addresses)[i], {"ip"}));
                 if (!parsed) continue;
                 add_mirrored(slice_for(slices, service, endpoints, parsed->is_v4() ? "IPv4" : "IPv6", ports),
-                             (*addresses)[i], list == "addresses");
+                             (*addresses)[i], parsed->text(), list == "addresses");
             }
         }
     }
@@ -213,11 +214,16 @@ SlicePlan plan_mirror(const Object& service, const ObjectPtr& endpoints, const s
 
 namespace {
 
+// One slice that is refused keeps none of the others from being written.
 Status write_mirror(World& world, const SlicePlan& plan) {
-    for (const Object& slice : plan.creates) TRY(world.endpoint_slices.create(slice));
-    for (const auto& [from, to] : plan.updates) TRY(world.endpoint_slices.put(*from, to));
-    for (const ObjectPtr& slice : plan.deletes) TRY(world.endpoint_slices.remove(*slice));
-    return {};
+    Status first;
+    const auto note = [&](const auto& written) {
+        if (!written && first) first = fail(written.error());
+    };
+    for (const Object& slice : plan.creates) note(world.endpoint_slices.create(slice));
+    for (const auto& [from, to] : plan.updates) note(world.endpoint_slices.put(*from, to));
+    for (const ObjectPtr& slice : plan.deletes) note(world.endpoint_slices.remove(*slice));
+    return first;
 }
 
 // A user's Endpoints go with the Service that was there; they may also come before it.

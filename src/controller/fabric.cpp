@@ -16,19 +16,19 @@ struct Claim {
     std::string field;
 };
 
-std::vector<Claim> claims_of(const cloud::Vpc& vpc, const std::vector<net::Prefix>& blocks) {
+std::vector<Claim> claims_of(const std::vector<net::Prefix>& blocks, const std::optional<net::Prefix>& ipv6_block) {
     std::vector<Claim> claims;
     for (const net::Prefix& block : blocks)
         claims.push_back({block, claims.empty() ? "spec.cidrBlock"
                                                 : fmt::format("spec.secondaryCidrBlocks[{}]", claims.size() - 1)});
-    if (vpc.ipv6_block) claims.push_back({*vpc.ipv6_block, "spec.ipv6CidrBlock"});
+    if (ipv6_block) claims.push_back({*ipv6_block, "spec.ipv6CidrBlock"});
     return claims;
 }
 
 // Does what `other` has or wants come before the VPC's claim?
 bool is_before(const cloud::Vpc& other, const cloud::Vpc& vpc, const Claim& claim) {
     const bool claim_is_in_effect =
-        vpc.vni != 0 && (!claim.block.is_v4() ||
+        vpc.vni != 0 && (claim.block == vpc.ipv6_block ||
                          std::find(vpc.blocks.begin(), vpc.blocks.end(), claim.block) != vpc.blocks.end());
     if ((other.vni != 0) != claim_is_in_effect) return other.vni != 0;
     return std::tie(other.created, other.name) < std::tie(vpc.created, vpc.name);
@@ -43,7 +43,7 @@ std::string collision(const Claim& claim, const net::Prefix& other, const std::s
 std::string collision_with_vpcs(const World& world, const cloud::Vpc& vpc, const Claim& claim) {
     for (const cloud::Vpc& other : world.valid_vpcs()) {
         if (!other.is_routed || other.name == vpc.name || !is_before(other, vpc, claim)) continue;
-        for (const Claim& theirs : claims_of(other, other.blocks))
+        for (const Claim& theirs : claims_of(other.blocks, other.ipv6_block))
             if (std::string text = collision(claim, theirs.block, "VPC " + other.name); !text.empty()) return text;
     }
     return {};
@@ -84,7 +84,7 @@ bool has_ipv6_address(const Object& node) {
 
 std::string fabric_conflict(const World& world, const cloud::Vpc& vpc) {
     if (!vpc.is_routed) return {};
-    for (const Claim& claim : claims_of(vpc, vpc.wanted_blocks)) {
+    for (const Claim& claim : claims_of(vpc.wanted_blocks, vpc.wanted_ipv6_block)) {
         for (std::string text : {collision_with_vpcs(world, vpc, claim), collision_with_nodes(world, claim),
                                  collision_with_pools(world, claim)})
             if (!text.empty()) return text;

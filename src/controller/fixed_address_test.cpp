@@ -238,5 +238,88 @@ TEST_F(FixedAddress, a_record_deleted_by_hand_gives_the_address_up_or_comes_back
     EXPECT_EQ(available(), 252);
 }
 
+// As of a StatefulSet whose pods are Fixed no more.
+TEST_F(FixedAddress, a_pod_of_the_name_with_another_address_keeps_nothing_and_the_time_runs) {
+    cluster.api.seed(pod_yaml("ledger-0"));
+    cluster.live();
+    const std::string first = address_of("ledger-0");
+    ASSERT_TRUE(cluster.api.remove(
+        kube::pods, {"default", "ledger-0"}, {.uid = {}, .propagation_policy = {}, .grace_period_s = 0}));
+    cluster.api.seed(pod_yaml("ledger-0", "network.alibabacloud.com/vswitch-ids: vsw-zone-a", "app: elastic"));
+    cluster.live();
+    ASSERT_FALSE(address_of("ledger-0").empty());
+    EXPECT_NE(address_of("ledger-0"), first);
+    EXPECT_EQ(eni("ledger-0").string({"status", "phase"}), "Unbind");
+    EXPECT_EQ(available(), 250) << "its own, and the one that is kept";
+    for (int i = 0; i < 4; ++i) {
+        cluster.clock.advance(std::chrono::minutes(1));
+        cluster.renew_leases();
+    }
+    EXPECT_EQ(eni("ledger-0").string({"status", "phase"}), "Unbind");
+    cluster.clock.advance(std::chrono::minutes(1));
+    cluster.renew_leases();
+    cluster.live();
+    EXPECT_FALSE(cluster.exists(kube::pod_enis, "default", "ledger-0"));
+    EXPECT_TRUE(cluster.exists(kube::pods, "default", "ledger-0"));
+    EXPECT_EQ(available(), 251);
+}
+
+TEST_F(FixedAddress, the_time_counts_from_when_no_pod_of_the_name_waited_any_more) {
+    cluster.api.seed(pod_yaml("ledger-0"));
+    cluster.live();
+    remove_pod("ledger-0");
+    cluster.clock.advance(std::chrono::minutes(4));
+    cluster.api.seed(
+        "{apiVersion: v1, kind: Pod, metadata: {name: ledger-0, namespace: default, labels: {app: ledger}}, spec: "
+        "{nodeSelector: {disk: none}, containers: []}}");
+    cluster.live();
+    cluster.clock.advance(std::chrono::minutes(10));
+    cluster.live();
+    remove_pod("ledger-0");
+    cluster.clock.advance(std::chrono::minutes(4));
+    cluster.live();
+    EXPECT_TRUE(cluster.exists(kube::pod_enis, "default", "ledger-0"));
+    cluster.clock.advance(std::chrono::minutes(1));
+    cluster.live();
+    EXPECT_FALSE(cluster.exists(kube::pod_enis, "default", "ledger-0"));
+}
+
+// What a PodNetworking says today is not what a pod that runs has.
+TEST_F(FixedAddress, a_record_that_comes_back_keeps_only_an_address_that_was_reserved) {
+    cluster.api.seed(R"(
+apiVersion: network.alibabacloud.com/v1beta1
+kind: PodNetworking
+metadata: {name: passing}
+spec: {selector: {podSelector: {matchLabels: {app: passing}}}, vSwitchOptions: [vsw-zone-a]}
+)");
+    cluster.settle();
+    cluster.api.seed(pod_yaml("web-0", "", "app: passing"));
+    cluster.live();
+    Object networking = cluster.one(kube::pod_networkings, "", "passing");
+    networking.set({"spec", "allocationType"}, json::Object{{"type", "Fixed"}, {"releaseStrategy", "Never"}});
+    MUST(cluster.api.update(kube::pod_networkings, networking));
+    (void)cluster.api.remove(kube::pod_enis, {"default", "web-0"});
+    cluster.live();
+    EXPECT_EQ(json::find_string(eni("web-0").array({"spec", "allocations"})[0], {"allocationType", "type"}),
+              "Elastic");
+    EXPECT_EQ(eni("web-0").string({"status", "phase"}), "Bind");
+}
+
+// spec/acs.md §3.5: for a StatefulSet.
+TEST_F(FixedAddress, a_pod_whose_name_does_not_last_keeps_no_address_and_is_told_so) {
+    cluster.api.seed(
+        "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web, namespace: default, uid: u}, spec: {replicas: "
+        "1, selector: {matchLabels: {app: web}}}}\n---\n"
+        "{apiVersion: v1, kind: Pod, metadata: {name: web-x, namespace: default, labels: {app: web}, annotations: "
+        "{k8s.aliyun.com/eci-fixed-ip: 'true'}, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web, "
+        "uid: u, controller: true}]}, spec: {containers: []}}");
+    cluster.live();
+    const Object pod = cluster.one(kube::pods, "default", "web-x");
+    EXPECT_FALSE(pod.string({"status", "podIP"}).empty());
+    EXPECT_EQ(pod.annotation("weft.dev/address"), "");
+    EXPECT_FALSE(cluster.exists(kube::pod_enis, "default", "web-x"));
+    EXPECT_TRUE(cluster.was_told("web-x", "AddressNotKept: metadata.annotations[k8s.aliyun.com/eci-fixed-ip]: "));
+}
+
 }  // namespace
 }  // namespace weft::controller

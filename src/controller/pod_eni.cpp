@@ -47,6 +47,14 @@ bool is_of_another(const Object& eni, const Object& pod) {
     return !uid.empty() && uid != pod.uid();
 }
 
+// Of a pod that is placed: is the record of it, or only of its name?
+bool is_its_record(const World& world, const Object& eni, const Object& pod) {
+    const auto kept = kept_address(eni);
+    if (!kept) return true;
+    const ObjectPtr block = world.block_of(pod);
+    return has_kept_address(pod, *kept, block ? address_in(*block, pod.uid()) : std::nullopt);
+}
+
 // Between two pods of a name the address is nobody's for a moment, and everybody may see that.
 Outcome between_pods(World& world, const Object& eni) {
     if (!kept_address(eni)) return settle(world.pod_enis.remove(eni));  // the next pod has an address of its own
@@ -63,7 +71,8 @@ Outcome with_pod(World& world, const Object& pod, const ObjectPtr& eni) {
         if (!vswitch) return Outcome::done();
         // The record of a fixed address that somebody deleted comes back as long as its pod lives.
         const auto wish = address_wish(world, pod);
-        const auto type = wish && wish->fixed ? *wish->fixed : cloud::AllocationType{};
+        const bool was_reserved = pod.annotation(cloud::reserved_address_annotation) == address->text();
+        const auto type = wish && wish->fixed && was_reserved ? *wish->fixed : cloud::AllocationType{};
         const auto created = world.pod_enis.create(new_pod_eni(world, pod, *vswitch, *address, type));
         if (!created && created.error().code != Code::already_exists) return settle(fail(created.error()));
         return created ? settle(set_phase(world, *created, "Bind", &pod)) : Outcome::done();
@@ -71,6 +80,14 @@ Outcome with_pod(World& world, const Object& pod, const ObjectPtr& eni) {
     return settle(set_phase(world, *eni, address ? "Bind" : "Binding", &pod));
 }
 
+// It may ask for the address again, so the time does not run: it begins anew when nobody waits any more.
+Outcome with_waiting_pod(World& world, const Object& eni) {
+    Object next = eni;
+    json::erase(next.body(), {"status", "kept"});
+    return settle(world.pod_enis.put_status(eni, next));
+}
+
+// Or with one that has another address.
 Outcome without_pod(World& world, const Object& eni) {
     const auto kept = kept_address(eni);
     if (!kept) return settle(world.pod_enis.remove(eni));
@@ -102,9 +119,9 @@ Outcome reconcile(World& world, const ObjectKey& key) {
     const bool lives = pod && !is_terminal(*pod);
     if (lives && eni && is_of_another(*eni, *pod) && eni->string({"status", "phase"}) != "Unbind")
         return between_pods(world, *eni);
-    if (lives && !pod->string({"spec", "nodeName"}).empty()) return with_pod(world, *pod, eni);
-    // A pod that waits to be bound will ask for it again: its time does not run.
-    if (lives || !eni) return Outcome::done();
+    if (lives && is_placed(*pod) && (!eni || is_its_record(world, *eni, *pod))) return with_pod(world, *pod, eni);
+    if (!eni) return Outcome::done();
+    if (lives && !is_placed(*pod)) return with_waiting_pod(world, *eni);
     return without_pod(world, *eni);
 }
 

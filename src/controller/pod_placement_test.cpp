@@ -117,6 +117,42 @@ TEST(PodPlacement, what_keeps_a_pod_pending_is_said_on_the_pod) {
     }
 }
 
+TEST(PodPlacement, a_pod_that_waits_is_told_once_why_however_often_it_is_looked_at) {
+    constexpr int waiting = 700;
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.settle();
+    for (int i = 0; i < waiting; ++i) cluster.api.seed(pod_yaml(fmt::format("p{}", i), "none"));
+    cluster.settle();
+    const auto told = [&] {
+        std::pair<size_t, int64_t> events;  // Events, and how often all of them together were raised
+        for (const Object& event : cluster.all(kube::events)) {
+            const std::string_view reason = event.string({"reason"});
+            if (reason != "FailedScheduling" && reason != "VSwitchNotFound") continue;
+            ++events.first;
+            events.second += event.integer({"count"});
+        }
+        return events;
+    };
+    const std::pair<size_t, int64_t> once = {2 * waiting, 2 * waiting};  // FailedScheduling, and the reason itself
+    EXPECT_EQ(told(), once);
+    for (int i = 0; i < 10; ++i) {
+        cluster.renew_leases();
+        cluster.clock.advance(std::chrono::seconds(5));
+        cluster.settle();
+    }
+    EXPECT_EQ(told(), once);
+    cluster.restart();
+    cluster.settle();
+    EXPECT_EQ(told(), once) << "its condition says it already";
+    Object pod = cluster.one(kube::pods, "default", "p7");
+    pod.set_annotation("network.alibabacloud.com/vswitch-ids", "gone");
+    MUST(cluster.api.update(kube::pods, pod));
+    cluster.settle();
+    EXPECT_TRUE(cluster.was_told("p7", "vSwitch gone does not exist"));
+    EXPECT_EQ(told(), (std::pair<size_t, int64_t>{2 * waiting + 2, 2 * waiting + 2}));
+}
+
 TEST(PodPlacement, a_tiny_vswitch_runs_out_the_next_one_serves_and_scaling_down_gives_it_back) {
     TestCluster cluster;
     cluster.seed_world();

@@ -78,6 +78,12 @@ std::optional<Kept> kept_address(const Object& pod_eni) {
     return std::nullopt;
 }
 
+bool has_kept_address(const Object& pod, const Kept& kept, const std::optional<net::Address>& allocated) {
+    if (allocated) return *allocated == kept.address;
+    const auto reserved = net::Address::parse(pod.annotation(cloud::reserved_address_annotation));
+    return reserved && *reserved == kept.address && pod.annotation(cloud::chosen_vswitch_annotation) == kept.vswitch;
+}
+
 std::vector<cloud::Reservation> reservations_of(const World& world, const cloud::VSwitch& vswitch) {
     std::map<net::Address, cloud::Reservation> reserved;
     for (const ObjectPtr& eni : world.pod_enis.under(world.enis_by_vswitch, vswitch.name)) {
@@ -85,9 +91,18 @@ std::vector<cloud::Reservation> reservations_of(const World& world, const cloud:
         if (kept && kept->vswitch == vswitch.name)
             reserved.insert({kept->address, {kept->address, eni->key().text(), ""}});
     }
+    std::map<std::string, bool, std::less<>> is_its_namespace;
     for (const ObjectPtr& pod : world.pods.under(world.pods_with_reservation, vswitch.name)) {
         const auto address = net::Address::parse(pod->annotation(cloud::reserved_address_annotation));
-        if (!address) continue;
+        if (!address || !cloud::usable_addresses(vswitch).contains(*address)) continue;
+        const auto [known, fresh] = is_its_namespace.try_emplace(std::string(pod->ns()), false);
+        if (fresh) {
+            const auto vpc = world.vpc_of(pod->ns());
+            known->second = vpc && vpc->name == vswitch.vpc;
+        }
+        // What it has it keeps, whatever has become of its namespace's VPC.
+        const ObjectPtr block = known->second ? nullptr : world.block_of(*pod);
+        if (!known->second && (!block || block->string({"spec", "vSwitch"}) != vswitch.name)) continue;
         auto& reservation = reserved.insert({*address, {*address, pod->key().text(), ""}}).first->second;
         if (reservation.pod == pod->key().text()) reservation.node = pod->string({"spec", "nodeName"});
     }
@@ -106,7 +121,7 @@ std::expected<AddressWish, cloud::Refusal> address_wish(World& world, const Obje
     }
     const auto by_annotation = cloud::fixed_by_annotation(pod.body());
     if (!by_annotation) return refuse("AddressNotAvailable", by_annotation.error().message);
-    if (*by_annotation) wish.fixed = **by_annotation;
+    if (*by_annotation && has_lasting_name(pod)) wish.fixed = **by_annotation;
     if (const std::string_view text = pod.annotation(cloud::eci_address_annotation); !text.empty()) {
         const auto address = net::Address::parse(trim(text));
         if (!address || !address->is_v4())

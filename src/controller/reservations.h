@@ -14,7 +14,7 @@
 
 namespace weft::controller {
 
-// Of one vSwitch, by address.
+// Of one vSwitch, by address. Pods are believed that are bound, and of its VPC: anybody may write our annotations on his.
 std::vector<cloud::Reservation> reservations_of(const World& world, const cloud::VSwitch& vswitch);
 
 // The address a PodENI keeps for its name, whether a pod lives or not.
@@ -25,6 +25,8 @@ struct Kept {
 };
 
 std::optional<Kept> kept_address(const kube::Object& pod_eni);
+// Is it this bound pod that the address is kept for, and not one that only has the name? `allocated` is what its block lists.
+bool has_kept_address(const kube::Object& pod, const Kept& kept, const std::optional<net::Address>& allocated);
 
 // What a pod asks for beyond an address of one of its vSwitches.
 struct AddressWish {

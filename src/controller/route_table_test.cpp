@@ -214,8 +214,8 @@ TEST_F(RouteTables, a_vpc_grows_and_shrinks_while_every_address_in_use_stays_ins
     add_peering();
     change(kube::vpcs, "vpc-demo", {"spec", "secondaryCidrBlocks"}, json::Array{"10.9.128.0/24"});
     EXPECT_EQ(condition(vpc(), "Accepted"),
-              "False PeeringOverlap: spec.cidrBlock: 10.9.128.0/24 overlaps 10.9.0.0/16 of VPC vpc-far, with which "
-              "peering peer joins it");
+              "False PeeringOverlap: spec.secondaryCidrBlocks[0]: 10.9.128.0/24 overlaps 10.9.0.0/16 of VPC vpc-far, with "
+              "which peering peer joins it");
     EXPECT_EQ(blocks(), R"(["10.0.0.0/18"])");
     change(kube::vpcs, "vpc-demo", {"spec", "secondaryCidrBlocks"}, json::Array{"192.168.0.0/24"});
     EXPECT_EQ(blocks(), R"(["10.0.0.0/18","192.168.0.0/24"])");

@@ -181,6 +181,13 @@ Status set_scheduled(World& world, const Object& pod, bool scheduled, std::strin
     return world.pods.put_status(pod, next);
 }
 
+// Pods that wait are looked at all the time. What the condition says was told by Events when it was written.
+bool shows_already(const Object& pod, std::string_view message) {
+    const json::Value* const condition = kube::find_condition(pod, "PodScheduled");
+    return condition != nullptr && json::find_string(*condition, {"status"}) == "False" &&
+           json::find_string(*condition, {"message"}) == message;
+}
+
 json::Value patch_of(const Object& pod, json::Object annotations, const json::Object& labels) {
     json::Object metadata{{"resourceVersion", pod.resource_version()}, {"annotations", std::move(annotations)}};
     if (!labels.empty()) metadata["labels"] = labels;
@@ -190,7 +197,11 @@ json::Value patch_of(const Object& pod, json::Object annotations, const json::Ob
 Outcome bind(World& world, const Object& pod, const Choice& choice, const Additions& additions) {
     json::Object annotations = additions.annotations;
     annotations[cloud::chosen_vswitch_annotation] = choice.vswitch.name;
-    if (choice.reserved) annotations[cloud::reserved_address_annotation] = choice.reserved->text();
+    // Whatever its author wrote there: only what is reserved now counts.
+    if (choice.reserved)
+        annotations[cloud::reserved_address_annotation] = choice.reserved->text();
+    else if (!pod.annotation(cloud::reserved_address_annotation).empty())
+        annotations[cloud::reserved_address_annotation] = nullptr;
     if (choice.wish.fixed && !choice.wish.kept) {
         // First of all: from now on nobody else is lent it.
         const auto kept = world.pod_enis.create(
@@ -207,6 +218,12 @@ Outcome bind(World& world, const Object& pod, const Choice& choice, const Additi
         *bound, "Scheduled",
         fmt::format("Successfully assigned {} to {} in vSwitch {}", pod.key().text(), choice.node,
                     choice.vswitch.name));
+    if (pod.annotation(cloud::eci_fixed_annotation) == "true" && !choice.wish.fixed)
+        world.events.warning(
+            *bound, "AddressNotKept",
+            fmt::format("metadata.annotations[{}]: its owner gives the next pod another name, for which no address can "
+                        "be kept; use a StatefulSet",
+                        cloud::eci_fixed_annotation));
     // The runtime may have begun to write status; then it keeps the condition itself, and a conflict here is not ours
     // to mend.
     const Status scheduled = set_scheduled(world, *bound, true, "");
@@ -237,8 +254,11 @@ Outcome reconcile(World& world, const ObjectKey& key) {
         if (!pod) return Outcome::done();
     }
     const std::string message = std::string(choice.error().message);
-    world.events.warning(*pod, reason_failed_scheduling, message);
-    if (choice.error().reason != reason_failed_scheduling) world.events.warning(*pod, choice.error().reason, message);
+    if (!shows_already(*pod, message)) {
+        world.events.warning(*pod, reason_failed_scheduling, message);
+        if (choice.error().reason != reason_failed_scheduling)
+            world.events.warning(*pod, choice.error().reason, message);
+    }
     const Status told = set_scheduled(world, *pod, false, message);
     return told ? Outcome::again(look_again) : settle(told);
 }

@@ -179,13 +179,16 @@ TEST(Endpoints, EPS11_what_a_user_writes_for_a_service_without_selector_becomes_
     cluster.settle();
     EXPECT_TRUE(cluster.all(kube::endpoint_slices, "default").size() == 1)
         << "only kubernetes' own: nobody writes slices for it";
+    cluster.api.fail_next(Code::invalid);  // of the two slices the first, once
     cluster.api.seed(
-        endpoints_yaml("[{addresses: [{ip: 192.0.2.1}, {ip: '2001:db8::1'}], notReadyAddresses: [{ip: 192.0.2.2}], "
+        endpoints_yaml("[{addresses: [{ip: 192.0.2.1}, {ip: '2001:DB8:0::1'}], notReadyAddresses: [{ip: 192.0.2.2}], "
                        "ports: [{name: sql, port: 5432}]}]",
                        ", labels: {mine: 'yes'}, annotations: {note: kept}"));
     cluster.settle();
     auto mirrored = slices_of(cluster, "db", slice_mirror);
     EXPECT_EQ(shape(mirrored), "IPv45432[192.0.2.1 192.0.2.2! ]IPv65432[2001:db8::1 ]");
+    const auto version = [](const Object& slice) { return std::stoull(std::string(slice.resource_version())); };
+    EXPECT_LT(version(mirrored.at(1)), version(mirrored.at(0))) << "the other did not wait for it";
     EXPECT_EQ(mirrored.at(0).label("mine"), "yes");
     EXPECT_EQ(mirrored.at(0).annotation("note"), "kept");
     EXPECT_EQ(mirrored.at(0).owners().at(0).kind, "Service");

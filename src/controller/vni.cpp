@@ -131,9 +131,7 @@ Result<int64_t> choose_vni(World& world, const Object& vpc) {
 Status record_release(World& world, int64_t vni, std::string_view vpc) {
     Object record = TRY(released_vnis(world));
     const std::string number = std::to_string(vni);
-    for (const Resting& rest : resting(world, record)) {
-        if (rest.vni == vni) return {};  // rests already
-    }
+    // One that rests already was taken again by a VPC of the same name: its rest begins anew.
     const Resting entry{vni, std::string(vpc), rfc3339(world.clock.wall()), Lapse::begin(world.clock.now(), world.boot)};
     record.set({"data", number}, json::Value(entry.text()));
     if (record.uid().empty()) {

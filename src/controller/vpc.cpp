@@ -1,6 +1,7 @@
 // VPC: gives it its number and its system route table, says whether it is accepted and ready and which blocks are in
 // effect, counts its vSwitches and addresses, gets it a public address for its Ingresses, and refuses its deletion
 // while anything uses it.
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
@@ -12,6 +13,7 @@
 #include "controller/fabric.h"
 #include "controller/pools.h"
 #include "controller/reconcilers.h"
+#include "controller/reservations.h"
 #include "controller/system_table.h"
 #include "controller/vni.h"
 
@@ -29,17 +31,51 @@ struct Judgement {
     bool runs_on = false;  // what was accepted before stays in effect
 };
 
+// A block that the VPC wishes for, and the field that says so.
+struct Wish {
+    std::string field;
+    net::Prefix block;
+};
+
+std::vector<Wish> wishes_of(const cloud::Vpc& vpc) {
+    std::vector<Wish> wishes;
+    for (const net::Prefix& block : vpc.wanted_blocks)
+        wishes.push_back(
+            {wishes.empty() ? "spec.cidrBlock" : fmt::format("spec.secondaryCidrBlocks[{}]", wishes.size() - 1), block});
+    if (vpc.wanted_ipv6_block) wishes.push_back({"spec.ipv6CidrBlock", *vpc.wanted_ipv6_block});
+    return wishes;
+}
+
+// The field by which a vSwitch would come to lie outside: the entry that took the place of its block, or the list.
+std::string field_that_leaves(const cloud::Vpc& vpc, const net::Prefix& cidr) {
+    const auto block = std::find_if(vpc.blocks.begin(), vpc.blocks.end(), [&](const auto& b) { return b.contains(cidr); });
+    if (block == vpc.blocks.begin() || block == vpc.blocks.end()) return "spec.cidrBlock";
+    for (const Wish& wish : wishes_of(vpc)) {
+        if (wish.block.is_v4() && wish.block.overlaps(*block)) return wish.field;
+    }
+    return "spec.secondaryCidrBlocks";
+}
+
+// Addresses that pods have, that are kept for a name, and that pods bound to it still wait for.
+uint64_t in_use(const World& world, const cloud::VSwitch& vswitch) {
+    const cloud::Counts counts = cloud::counts(vswitch, world.blocks_of(vswitch), reservations_of(world, vswitch));
+    uint64_t used = counts.total - counts.available;
+    for (const cloud::Need& need : world.needs_of(vswitch)) used += need.waiting;
+    return used;
+}
+
 // Blocks change only while every address in use stays inside, and no peered VPC has an address of them.
 Judgement judge_blocks(const World& world, const cloud::Vpc& vpc) {
-    if (vpc.wanted_blocks == vpc.blocks) return {};
+    if (vpc.wanted_blocks == vpc.blocks && vpc.wanted_ipv6_block == vpc.ipv6_block) return {};
     cloud::Vpc wanted = vpc;
     wanted.blocks = vpc.wanted_blocks;
     for (const cloud::VSwitch& vswitch : world.valid_vswitches_of(vpc.name)) {
-        const cloud::Counts counts = cloud::counts(vswitch, world.blocks_of(vswitch));
-        if (counts.total == counts.available || wanted.contains(vswitch.cidr)) continue;
+        if (wanted.contains(vswitch.cidr)) continue;
+        const uint64_t used = in_use(world, vswitch);
+        if (used == 0) continue;
         return {"AddressInUse",
-                fmt::format("spec.cidrBlock: {} addresses of {} (vSwitch {}) are in use and would lie outside",
-                            counts.total - counts.available, vswitch.cidr.text(), vswitch.name),
+                fmt::format("{}: {} addresses of {} (vSwitch {}) are in use and would lie outside",
+                            field_that_leaves(vpc, vswitch.cidr), used, vswitch.cidr.text(), vswitch.name),
                 true};
     }
     std::optional<Judgement> overlap;
@@ -48,11 +84,17 @@ Judgement judge_blocks(const World& world, const cloud::Vpc& vpc) {
         if (overlap || !peering || !peering->is_activated || peering->beyond(vpc.name).empty()) return;
         const auto peer = world.valid_vpc(peering->beyond(vpc.name));
         if (!peer) return;
-        if (const auto text = cloud::overlap_text(wanted.blocks, peer->blocks))
+        std::vector<net::Prefix> theirs = peer->blocks;
+        if (peer->ipv6_block) theirs.push_back(*peer->ipv6_block);
+        for (const Wish& wish : wishes_of(vpc)) {
+            const auto text = cloud::overlap_text({&wish.block, 1}, theirs);
+            if (!text) continue;
             overlap = {"PeeringOverlap",
-                       fmt::format("spec.cidrBlock: {} of VPC {}, with which peering {} joins it", *text, peer->name,
+                       fmt::format("{}: {} of VPC {}, with which peering {} joins it", wish.field, *text, peer->name,
                                    peering->name),
                        true};
+            return;
+        }
     });
     return overlap.value_or(Judgement{});
 }
@@ -163,6 +205,8 @@ void put_counts(const World& world, const Object& vpc, Object& next) {
 
 // Accepted for the first time or anew: from now on these are its blocks.
 void put_blocks(World& world, const cloud::Vpc& vpc, Object& next) {
+    next.set({"status", "ipv6CidrBlock"},
+             json::Value(vpc.wanted_ipv6_block ? vpc.wanted_ipv6_block->text() : std::string()));
     json::Array blocks;
     for (const net::Prefix& block : vpc.wanted_blocks) blocks.push_back(json::Value(block.text()));
     const json::Value* const before = next.find({"status", "cidrBlocks"});
@@ -264,7 +308,15 @@ void add_vpc_reconciler(World& world) {
     world.address_pools.on_change(all);
     world.namespaces.on_change(all);
     world.security_groups.on_change(deleting);
-    world.pods.on_change(deleting);
+    world.pods.on_change([&world, &queue, deleting](const ObjectPtr& before, const ObjectPtr& after) {
+        deleting(before, after);
+        if (after && !is_terminal(*after)) return;
+        // It may have waited for an address, which no block ever listed.
+        world.vpcs.for_each([&](const ObjectPtr& vpc) {
+            const json::Value* const accepted = kube::find_condition(*vpc, "Accepted");
+            if (accepted != nullptr && json::find_string(*accepted, {"reason"}) == "AddressInUse") queue.add(vpc->key());
+        });
+    });
     world.services.on_change(deleting);
 }
 

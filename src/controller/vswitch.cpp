@@ -21,8 +21,14 @@ struct Judgement {
     std::string reason, message;
 };
 
+// Nothing of the VPC can be programmed on a node.
+Judgement not_numbered(std::string_view vpc) {
+    return {"VPCNotReady", fmt::format("spec.vpc: VPC {} has no number yet", vpc)};
+}
+
 // What only a new one must keep: those that were accepted stay.
 Judgement judge_new(const World& world, const cloud::VSwitch& vswitch, const std::vector<cloud::VSwitch>& others) {
+    if (const auto vpc = world.valid_vpc(vswitch.vpc); vpc && vpc->vni == 0) return not_numbered(vpc->name);
     const auto accepted = std::count_if(others.begin(), others.end(), [](const auto& v) { return v.is_accepted; });
     if (size_t(accepted) >= cloud::vswitches_max)
         return {"QuotaExceeded",
@@ -37,7 +43,9 @@ Judgement judge_new(const World& world, const cloud::VSwitch& vswitch, const std
 Judgement judge(const World& world, const Object& object) {
     const auto vswitch = cloud::parse_vswitch(object.body());
     if (!vswitch) return {"Invalid", vswitch.error().message};
-    const auto vpc = world.valid_vpc(vswitch->vpc);
+    auto vpc = world.valid_vpc(vswitch->vpc);
+    // A block may be asked for that is not in effect yet: it is given once it is (give_ipv6_block).
+    if (vpc && !vpc->ipv6_block && vswitch->is_accepted) vpc->ipv6_block = vpc->wanted_ipv6_block;
     const auto others = world.valid_vswitches_of(vswitch->vpc);
     const Status checked = cloud::check_vswitch(*vswitch, vpc ? &*vpc : nullptr, others);
     if (checked) return vswitch->is_accepted ? Judgement{} : judge_new(world, *vswitch, others);
@@ -63,6 +71,12 @@ std::vector<std::string> users_of(const World& world, const Object& vswitch) {
             users.push_back(fmt::format("pod {}/{}", json::find_string(allocation, {"namespace"}),
                                         json::find_string(allocation, {"name"})));
     });
+    for (const ObjectPtr& eni : world.pod_enis.under(world.enis_by_vswitch, vswitch.name())) {
+        const auto kept = kept_address(*eni);
+        const bool is_listed = std::find(users.begin(), users.end(), "pod " + eni->key().text()) != users.end();
+        if (kept && kept->vswitch == vswitch.name() && !is_listed)
+            users.push_back(fmt::format("address {}, kept for pod {}", kept->address.text(), eni->key().text()));
+    }
     if (!users.empty()) return users;
     world.pods.for_each([&](const ObjectPtr& pod) {
         if (pod->annotation(cloud::chosen_vswitch_annotation) == vswitch.name() && !is_terminal(*pod))
@@ -109,6 +123,7 @@ void give_ipv6_block(World& world, const cloud::VSwitch& vswitch, Object& next) 
     world.vswitches.for_each([&](const ObjectPtr& other) {
         if (auto parsed = cloud::parse_vswitch(other->body())) all.push_back(std::move(*parsed));
     });
+    if (vswitch.ipv6_wish && !vpc->ipv6_block->contains(*vswitch.ipv6_wish)) return;  // not in effect yet
     const auto block = vswitch.ipv6_wish ? vswitch.ipv6_wish : cloud::lowest_free_ipv6_block(vswitch, *vpc, all);
     if (block) {
         next.set({"status", "ipv6CidrBlock"}, json::Value(block->text()));
@@ -138,6 +153,15 @@ void put_route_table(World& world, const cloud::VSwitch& vswitch, Object& next) 
                         world.clock);
 }
 
+void put_ready(const World& world, const Object& vswitch, const Judgement& judgement, Object& next) {
+    Judgement not_ready{judgement.reason.empty() ? "" : "NotAccepted", judgement.message};
+    const auto vpc = world.valid_vpc(vswitch.string({"spec", "vpc"}));
+    if (vpc && vpc->vni == 0 && (not_ready.reason.empty() || judgement.reason == "VPCNotReady"))
+        not_ready = not_numbered(vpc->name);
+    const bool ready = not_ready.reason.empty();
+    kube::set_condition(next, "Ready", ready, ready ? "Ready" : not_ready.reason, not_ready.message, world.clock);
+}
+
 Status refresh(World& world, const Object& vswitch) {
     Object next = vswitch;
     if (!vswitch.has_finalizer(cloud::cloud_finalizer)) {
@@ -157,8 +181,9 @@ Status refresh(World& world, const Object& vswitch) {
     }
     kube::set_condition(next, "Accepted", accepted, accepted ? "Accepted" : judgement.reason, judgement.message,
                         world.clock);
-    kube::set_condition(next, "Ready", accepted, accepted ? "Ready" : "NotAccepted", judgement.message, world.clock);
-    if (!accepted) world.events.warning(vswitch, judgement.reason, judgement.message);
+    put_ready(world, vswitch, judgement, next);
+    // A VPC that was made with it gets its number in a moment.
+    if (!accepted && judgement.reason != "VPCNotReady") world.events.warning(vswitch, judgement.reason, judgement.message);
     return world.vswitches.put_status(vswitch, next);
 }
 
@@ -191,7 +216,9 @@ void add_vswitch_reconciler(World& world) {
             const json::Value* const b = after->find(path);
             return a == b || (a != nullptr && b != nullptr && *a == *b);
         };
-        if (before && after && same({"spec"}) && same({"status", "cidrBlocks"}) && same({"status", "vni"})) return;
+        if (before && after && same({"spec"}) && same({"status", "cidrBlocks"}) && same({"status", "ipv6CidrBlock"}) &&
+            same({"status", "vni"}))
+            return;
         add_of((after ? after : before)->name());
     });
     world.route_tables.on_change([add_of](const ObjectPtr& before, const ObjectPtr& after) {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "cloud/annotations.h"
+#include "controller/reservations.h"
 #include "controller/slices.h"
 
 namespace weft::controller {
@@ -44,8 +45,9 @@ void add_waiting_vswitch(const kube::Object& pod, std::set<std::string>& texts) 
     if (waits) texts.emplace(pod.annotation(cloud::chosen_vswitch_annotation));
 }
 
+// Binding writes the address and the node at once: without a node it is a wish of the pod's author.
 void add_if_reserved(const kube::Object& pod, std::set<std::string>& texts) {
-    if (!pod.annotation(cloud::reserved_address_annotation).empty() && !is_terminal(pod))
+    if (!pod.annotation(cloud::reserved_address_annotation).empty() && is_placed(pod) && !is_terminal(pod))
         texts.emplace(pod.annotation(cloud::chosen_vswitch_annotation));
 }
 
@@ -80,8 +82,10 @@ void add_vpc(const kube::Object& vswitch, std::set<std::string>& texts) {
     texts.emplace(vswitch.string({"spec", "vpc"}));
 }
 
+// Only its own: anybody may write another's on a pod.
 void add_interface(const kube::Object& pod, std::set<std::string>& texts) {
-    if (const std::string_view id = pod.annotation(cloud::allocated_eni_annotation); !id.empty()) texts.emplace(id);
+    const std::string_view id = pod.annotation(cloud::allocated_eni_annotation);
+    if (!id.empty() && id == eni_id(pod.uid())) texts.emplace(id);
 }
 
 // The pods that routes of the table lead to, as the user wrote them.

@@ -294,6 +294,24 @@ TEST(EventRecorder, TheSameEventWithinTenMinutesOnlyRaisesItsCount) {
     EXPECT_EQ(client.list(events)->items.size(), 3u);
 }
 
+TEST(EventRecorder, BeyondItsLimitItForgetsTheOldestOnly) {
+    constexpr int remembered = 1000, written = remembered + 200;
+    FakeClock clock;
+    FakeClient client(clock);
+    EventRecorder recorder(client, "controller", clock);
+    const auto tell = [&](int i) { recorder.warning(pod("p" + std::to_string(i)), "FailedScheduling", "no node"); };
+    for (int i = 0; i < written; ++i) {
+        tell(i);
+        clock.advance(std::chrono::milliseconds(1));
+        if (i == remembered - 1) tell(0);  // not the oldest any more
+    }
+    for (int i = written - remembered + 1; i < written; ++i) tell(i);
+    tell(0);
+    EXPECT_EQ(client.list(events)->items.size(), size_t(written)) << "all of them were only counted";
+    tell(1);
+    EXPECT_EQ(client.list(events)->items.size(), size_t(written + 1)) << "long forgotten";
+}
+
 TEST(EventRecorder, AFailureToWriteIsSwallowed) {
     FakeClient client;
     EventRecorder recorder(client, "controller");

@@ -1,3 +1,4 @@
+#include <list>
 #include <mutex>
 
 #include "base/log.h"
@@ -11,6 +12,7 @@ constexpr Duration repeat_window = std::chrono::minutes(10);
 constexpr size_t remembered_max = 1000;
 
 struct Recorded {
+    std::string id;  // object, reason and message
     ObjectKey key;
     int64_t count;
     MonotonicTime last;
@@ -22,11 +24,24 @@ struct EventRecorder::State {
     const std::string component;
     const Clock& clock;
     std::mutex mutex;
-    std::map<std::string, Recorded> recorded;  // by object, reason and message
+    std::list<Recorded> recorded;  // the one raised longest ago first
+    std::map<std::string_view, std::list<Recorded>::iterator> by_id;
+
+    void forget(std::list<Recorded>::iterator known) {
+        by_id.erase(known->id);
+        recorded.erase(known);
+    }
 
     void forget_old() {
-        std::erase_if(recorded, [&](const auto& entry) { return clock.now() - entry.second.last > repeat_window; });
-        if (recorded.size() >= remembered_max) recorded.clear();  // the price is a second Event, not a lost one
+        while (!recorded.empty() && clock.now() - recorded.front().last > repeat_window) forget(recorded.begin());
+    }
+
+    // The oldest makes room: the price is a second Event of it, not a lost one.
+    void remember(const std::string& id, const ObjectKey& key) {
+        if (const auto known = by_id.find(id); known != by_id.end()) forget(known->second);
+        if (recorded.size() >= remembered_max) forget(recorded.begin());
+        recorded.push_back({id, key, 1, clock.now()});
+        by_id.emplace(recorded.back().id, std::prev(recorded.end()));
     }
 
     Status raise_count(Recorded& known) {
@@ -66,14 +81,14 @@ struct EventRecorder::State {
         forget_old();
         const std::string id =
             fmt::format("{}|{}|{}|{}|{}", about.kind(), about.key().text(), about.uid(), reason, message);
-        if (const auto known = recorded.find(id); known != recorded.end()) {
-            const Status raised = raise_count(known->second);
-            if (raised) return;
+        if (const auto known = by_id.find(id); known != by_id.end()) {
+            const Status raised = raise_count(*known->second);
+            if (raised) return recorded.splice(recorded.end(), recorded, known->second);
             if (raised.error().code != Code::not_found) return complain(about, reason, raised.error());
         }
         const Result<ObjectKey> written = write_new(about, type, reason, message);
         if (!written) return complain(about, reason, written.error());
-        recorded.insert_or_assign(id, Recorded{*written, 1, clock.now()});
+        remember(id, *written);
     }
 
     static void complain(const Object& about, std::string_view reason, const Error& error) {
