@@ -53,6 +53,21 @@ protected:
     TestCluster cluster;
 };
 
+TEST_F(FixedAddress, a_vswitch_that_keeps_an_address_waits_for_its_deletion_and_names_it) {
+    cluster.api.seed(pod_yaml("ledger-0"));
+    cluster.live();
+    remove_pod("ledger-0");
+    ASSERT_TRUE(cluster.api.remove(kube::vswitches, {"", "vsw-zone-a"}));
+    cluster.live();
+    ASSERT_TRUE(cluster.exists(kube::vswitches, "", "vsw-zone-a"));
+    const Object vswitch = cluster.one(kube::vswitches, "", "vsw-zone-a");
+    const json::Value* const ready = kube::find_condition(vswitch, "Ready");
+    ASSERT_NE(ready, nullptr);
+    EXPECT_NE(json::find_string(*ready, {"message"}).find("address 10.0.1.1, kept for pod default/ledger-0"),
+              std::string_view::npos)
+        << json::find_string(*ready, {"message"});
+}
+
 TEST_F(FixedAddress, the_next_pod_of_the_name_gets_the_same_address_and_the_record_says_so) {
     cluster.api.seed(pod_yaml("ledger-0"));
     cluster.api.seed(pod_yaml("ledger-1"));

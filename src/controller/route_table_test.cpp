@@ -222,6 +222,20 @@ TEST_F(RouteTables, a_vpc_grows_and_shrinks_while_every_address_in_use_stays_ins
     EXPECT_TRUE(condition(vpc(), "Accepted").starts_with("True"));
 }
 
+TEST_F(RouteTables, an_ipv6_block_that_a_peer_has_is_not_taken_into_effect_and_the_peering_lives_on) {
+    add_peering();
+    change(kube::vpcs, "vpc-far", {"spec", "ipv6CidrBlock"}, "fd00:50::/56");
+    EXPECT_EQ(vpc("vpc-far").string({"status", "ipv6CidrBlock"}), "fd00:50::/56");
+    change(kube::vpcs, "vpc-demo", {"spec", "ipv6CidrBlock"}, "fd00:50::/56");
+    EXPECT_EQ(condition(vpc(), "Accepted"),
+              "False PeeringOverlap: spec.ipv6CidrBlock: fd00:50::/56 overlaps fd00:50::/56 of VPC vpc-far, with which peering "
+              "peer joins it");
+    EXPECT_EQ(vpc().string({"status", "ipv6CidrBlock"}), "");
+    EXPECT_EQ(cluster.one(kube::vpc_peerings, "", "peer").string({"status", "state"}), "Activated");
+    change(kube::vpcs, "vpc-demo", {"spec", "ipv6CidrBlock"}, "fd00:51::/56");
+    EXPECT_EQ(vpc().string({"status", "ipv6CidrBlock"}), "fd00:51::/56");
+}
+
 TEST_F(RouteTables, a_vpc_whose_status_is_lost_gets_the_number_that_its_nodes_use) {
     const auto vni = vpc().integer({"status", "vni"});
     apply(fmt::format("{{apiVersion: weft.dev/v1, kind: AddressBlock, metadata: {{name: lost}}, spec: {{vpc: vpc-lost, "

@@ -112,6 +112,10 @@ TEST_F(VSwitchLife, it_says_that_it_will_run_dry_before_it_does_and_takes_it_bac
     int told = 0;
     for (const std::string& event : cluster.events_on("vsw-64")) told += event.starts_with("VSwitchRunningLow: ");
     EXPECT_EQ(told, 1);
+    cluster.restart();
+    cluster.settle();
+    EXPECT_TRUE(condition("vsw-64", "AddressesAvailable").starts_with("False RunningLow: "))
+        << "who has just started knows no pace, and takes nothing back";
     for (int i = 0; i < 25; ++i) {
         cluster.clock.advance(minutes(1));
         cluster.settle();
@@ -124,6 +128,22 @@ TEST_F(VSwitchLife, it_says_that_it_will_run_dry_before_it_does_and_takes_it_bac
         cluster.clock.advance(seconds(10));
     }
     EXPECT_EQ(condition("vsw-64", "AddressesAvailable"), "False Exhausted: 0 of 60 addresses are left");
+    told = 0;
+    for (const std::string& event : cluster.events_on("vsw-64")) told += event.starts_with("VSwitchExhausted: ");
+    EXPECT_EQ(told, 1) << "also of one that was low before";
+}
+
+TEST_F(VSwitchLife, in_a_vpc_without_a_number_it_is_not_accepted) {
+    cluster.api.seed("{apiVersion: weft.dev/v1, kind: VPC, metadata: {name: vpc-late}, spec: {cidrBlock: 10.9.0.0/16, vni: 1}}");
+    cluster.settle();
+    ASSERT_EQ(cluster.one(kube::vpcs, "", "vpc-late").integer({"status", "vni"}), 0) << "vpc-demo has it";
+    make("vsw-late", "10.9.1.0/24", "vpc-late");
+    EXPECT_EQ(condition("vsw-late", "Accepted"), "False VPCNotReady: spec.vpc: VPC vpc-late has no number yet");
+    MUST(cluster.api.patch(kube::vpcs, {"", "vpc-late"}, kube::PatchType::merge,
+                           json::Object{{"spec", json::Object{{"vni", json::Value(int64_t(500))}}}}));
+    cluster.settle();
+    EXPECT_EQ(condition("vsw-late", "Accepted"), "True Accepted: ");
+    EXPECT_EQ(condition("vsw-late", "Ready"), "True Ready: ");
 }
 
 }  // namespace

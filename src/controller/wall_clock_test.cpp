@@ -82,6 +82,21 @@ TEST_P(WallClock, a_vpcs_number_rests_for_a_week_whatever_the_clock_on_the_wall_
         << "what has rested is forgotten";
 }
 
+TEST_P(WallClock, a_number_that_was_taken_again_rests_a_whole_week_anew) {
+    const char* const gone = "{apiVersion: weft.dev/v1, kind: VPC, metadata: {name: gone}, spec: {cidrBlock: 10.9.0.0/16, vni: 2}}";
+    for (const int days : {3, 6}) {
+        cluster.api.seed(gone);
+        cluster.settle();
+        ASSERT_EQ(cluster.one(kube::vpcs, "", "gone").integer({"status", "vni"}), 2);
+        ASSERT_TRUE(cluster.api.remove(kube::vpcs, {"", "gone"}));
+        cluster.settle();
+        cluster.clock.jump(hours(24 * 8 * GetParam()));
+        pass(hours(24 * days));
+    }
+    EXPECT_TRUE(cluster.one(kube::config_maps, "kube-system", "weft-released-vnis").find({"data", "2"}))
+        << "nine days after the first end, six after the second";
+}
+
 TEST_P(WallClock, an_event_is_forgotten_an_hour_after_it_was_seen_and_not_because_a_clock_was_set) {
     cluster.api.seed("{apiVersion: v1, kind: Event, metadata: {name: told, namespace: default}, lastTimestamp: "
                      "\"2025-11-24T16:00:00Z\"}");
