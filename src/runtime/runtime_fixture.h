@@ -105,7 +105,12 @@ protected:
     }
 
     http::Response ask(const std::string& target, bool upgrade = false) {
-        stream_ = io::plain_stream(MUST(io::connect_unix(instance_.runtime_socket("n1"))));
+        Result<Fd> connected = fail(Code::unavailable, "never tried");
+        becomes_true([&] {  // a runtime that has just begun does not listen yet
+            connected = io::connect_unix(instance_.runtime_socket("n1"));
+            return connected.has_value();
+        });
+        stream_ = io::plain_stream(MUST(std::move(connected)));
         http::RequestHead head{.method = "GET", .target = target};
         head.headers.add("Host", "localhost");
         if (upgrade) {
