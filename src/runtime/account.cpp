@@ -7,7 +7,6 @@ namespace {
 
 constexpr Duration retry_renewal = std::chrono::seconds(10);
 constexpr Duration retry_first = std::chrono::milliseconds(500);  // a new namespace's account is being made
-constexpr Duration renewal_pause_min = std::chrono::seconds(1);
 constexpr std::string_view root_ca_config_map = "kube-root-ca.crt";
 
 }  // namespace
@@ -75,12 +74,11 @@ bool first_is_awaited(const AccountTokens& tokens) {
     });
 }
 
-std::optional<MonotonicTime> renewal(const AccountTokens& tokens, MonotonicTime now) {
+std::optional<MonotonicTime> renewal(const AccountTokens& tokens) {
     std::optional<MonotonicTime> first;
     for (const auto& [wish, token] : tokens.tokens) {
         if (token.asked) continue;
-        const MonotonicTime at = std::max(token.renew_at, now + renewal_pause_min);
-        first = first ? std::min(*first, at) : at;
+        first = first ? std::min(*first, token.renew_at) : token.renew_at;
     }
     return first;
 }
