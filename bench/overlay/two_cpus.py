@@ -1,7 +1,7 @@
 """Where a stream's work is done when client and server have a CPU each: the same contestants, with counts beside the rate.
 
-Each contestant also runs with RPS: what its tunnel device (weft and plain routing: the uplink) of the receiving node takes is handled
-on the server's CPU instead of where it was sent. The counts are of one run, per megabyte where it says so:
+Each contestant also runs with RPS: what its tunnel device (weft and plain routing: the uplink) of the receiving node takes
+is handled on the server's CPU instead of where it was sent. The counts are of one run, per megabyte where it says so:
   cpu0, cpu1       busy share of each, and of it in softirq
   switches         context switches of client and server: each is a wait for the other, or for a softirq
   wakes            reschedule interrupts: one CPU told the other to run somebody

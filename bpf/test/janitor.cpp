@@ -1,16 +1,15 @@
 #include "bpf/test/janitor.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 #include <fmt/format.h>
 
-#include "base/result.h"
 #include "kernel/bpf_object.h"
 #include "kernel/cgroup.h"
 #include "kernel/netns.h"
+#include "test/support/janitor.h"
 
 namespace weft::test {
 namespace {
@@ -44,23 +43,7 @@ std::string test_bpf_mount() { return fmt::format("/run/weft-bpftest-{}", test_p
 void start_janitor() {
     static bool started = false;
     if (std::exchange(started, true)) return;
-    int ends[2];
-    ENSURE(pipe2(ends, O_CLOEXEC) == 0);
-    const pid_t child = fork();
-    ENSURE(child >= 0);
-    if (child != 0) {
-        close(ends[0]);  // ends[1] stays open until this process is gone
-        return;
-    }
-    setsid();
-    close(ends[1]);
-    // Let go of the output: whoever reads it waits for its end.
-    const int null = open("/dev/null", O_RDWR);
-    for (const int fd : {0, 1, 2}) dup2(null, fd);
-    char byte = 0;
-    while (read(ends[0], &byte, 1) > 0) {}
-    clean_up();
-    _exit(0);
+    when_this_process_is_gone(clean_up);
 }
 
 }  // namespace weft::test

@@ -33,7 +33,8 @@ TEST_F(ApiTest, each_component_may_do_its_own_work_and_no_more) {
     EXPECT_EQ(status("alb", "GET /api/v1/secrets?fieldSelector=type%3Dkubernetes.io%2Ftls"), 200);
     EXPECT_EQ(status("alb", "GET /api/v1/secrets?fieldSelector=metadata.name%3Dx,type%3D%3Dkubernetes.io%2Ftls"), 200);
     for (const char* more : {"", "?fieldSelector=type!%3Dkubernetes.io%2Ftls", "?fieldSelector=type%3DOpaque",
-                             "?labelSelector=type%3Dkubernetes.io%2Ftls", "?watch=1", "?fieldSelector=metadata.name%3Dx"})
+                             "?labelSelector=type%3Dkubernetes.io%2Ftls", "?watch=1", "?fieldSelector=metadata.name%3Dx",
+                             "?fieldSelector=metadata.name!%3Dx%5C,type%3Dkubernetes.io%2Ftls"})
         EXPECT_EQ(status("alb", std::string("GET /api/v1/secrets") + more), 403) << more;
     EXPECT_EQ(status("alb", "GET /api/v1/namespaces/default/secrets/token"), 403);
     EXPECT_EQ(status("alb", "PATCH /apis/networking.k8s.io/v1/namespaces/default/ingresses/a"), 403);

@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 
 #include "apiserver/negotiate.h"
+#include "apiserver/selector.h"
 #include "base/fd.h"
 #include "base/rng.h"
 #include "base/strings.h"
@@ -184,12 +185,10 @@ static bool is_ties_only(const Call& call) {
 }
 
 // The proxy is open to the street: of the Secrets it sees those that may be certificates, and no token or password.
-static bool is_of_tls_only(const Call& call) {
-    const std::string selector(call.query.get("fieldSelector"));
-    const std::vector<std::string_view> terms = split(selector, ',');
-    return std::any_of(terms.begin(), terms.end(), [](std::string_view term) {
-        return trim(term) == "type=kubernetes.io/tls" || trim(term) == "type==kubernetes.io/tls";
-    });
+// Judged as it will be parsed: a comma may be part of a value.
+static bool is_of_tls_only(const Kind& secrets, const Call& call) {
+    const auto selector = Selector::parse(secrets, {}, call.query.get("fieldSelector"));
+    return selector && selector->demands("type", "kubernetes.io/tls");
 }
 
 Done authorize(const Identity& identity, const Target& target, const Call& call) {
@@ -199,7 +198,7 @@ Done authorize(const Identity& identity, const Target& target, const Call& call)
     const bool narrowed = identity.role->name == "alb" && target.kind->plural == "secrets";
     const bool in_bounds = identity.ns.empty() || identity.ns == target.key.ns;
     if (in_bounds && identity.role->allows(target.verb, *target.kind, target.subresource) &&
-        (!guarded || is_ties_only(call)) && (!narrowed || is_of_tls_only(call)))
+        (!guarded || is_ties_only(call)) && (!narrowed || is_of_tls_only(*target.kind, call)))
         return {};
     const std::string where =
         target.key.ns.empty() ? "at the cluster scope" : fmt::format("in the namespace \"{}\"", target.key.ns);

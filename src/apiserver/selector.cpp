@@ -245,6 +245,12 @@ bool Selector::matches(const json::Value& object) const {
     return true;
 }
 
+bool Selector::demands(std::string_view path, std::string_view value) const {
+    return std::any_of(fields_.begin(), fields_.end(), [&](const FieldRequirement& one) {
+        return one.equal && one.path == path && one.value == value;
+    });
+}
+
 std::string_view Selector::only_name() const {
     for (const FieldRequirement& one : fields_)
         if (one.equal && one.path == "metadata.name") return one.value;

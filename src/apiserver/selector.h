@@ -32,6 +32,8 @@ public:
 
     bool matches(const json::Value& object) const;
     bool matches_all() const { return labels_.empty() && fields_.empty(); }
+    // Whether what matches has this value in this field, and nothing else does.
+    bool demands(std::string_view path, std::string_view value) const;
     // The name that metadata.name=... pins, "" when none: narrows what must be read.
     std::string_view only_name() const;
 

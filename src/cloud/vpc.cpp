@@ -137,6 +137,15 @@ Result<Vpc> parse_vpc(const json::Value& object) {
     return vpc;
 }
 
+std::vector<BlockField> fields_of(const std::vector<net::Prefix>& blocks, const std::optional<net::Prefix>& ipv6_block) {
+    std::vector<BlockField> fields;
+    for (const net::Prefix& block : blocks)
+        fields.push_back({block, fields.empty() ? "spec.cidrBlock"
+                                                : fmt::format("spec.secondaryCidrBlocks[{}]", fields.size() - 1)});
+    if (ipv6_block) fields.push_back({*ipv6_block, "spec.ipv6CidrBlock"});
+    return fields;
+}
+
 const Vpc* default_vpc(std::span<const Vpc> vpcs) {
     const Vpc* best = nullptr;
     for (const Vpc& vpc : vpcs) {

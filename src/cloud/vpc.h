@@ -45,6 +45,13 @@ struct Vpc {
 // The object's fields, checked one by one and against each other (masks, forbidden blocks, overlaps inside the VPC).
 Result<Vpc> parse_vpc(const json::Value& object);
 
+// A block of the VPC's, and the field of spec that says so.
+struct BlockField {
+    net::Prefix block;
+    std::string field;
+};
+std::vector<BlockField> fields_of(const std::vector<net::Prefix>& blocks, const std::optional<net::Prefix>& ipv6_block);
+
 // The VPC of namespaces that name none: the one with spec.default, the oldest if several say so (then by name); nullptr
 // when there is none.
 const Vpc* default_vpc(std::span<const Vpc> vpcs);

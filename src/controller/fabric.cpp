@@ -10,20 +10,7 @@ namespace {
 using kube::Object;
 using kube::ObjectPtr;
 
-// What the VPC speaks on the wire, each with the field that says so.
-struct Claim {
-    net::Prefix block;
-    std::string field;
-};
-
-std::vector<Claim> claims_of(const std::vector<net::Prefix>& blocks, const std::optional<net::Prefix>& ipv6_block) {
-    std::vector<Claim> claims;
-    for (const net::Prefix& block : blocks)
-        claims.push_back({block, claims.empty() ? "spec.cidrBlock"
-                                                : fmt::format("spec.secondaryCidrBlocks[{}]", claims.size() - 1)});
-    if (ipv6_block) claims.push_back({*ipv6_block, "spec.ipv6CidrBlock"});
-    return claims;
-}
+using Claim = cloud::BlockField;  // what the VPC speaks on the wire
 
 // Does what `other` has or wants come before the VPC's claim?
 bool is_before(const cloud::Vpc& other, const cloud::Vpc& vpc, const Claim& claim) {
@@ -43,7 +30,7 @@ std::string collision(const Claim& claim, const net::Prefix& other, const std::s
 std::string collision_with_vpcs(const World& world, const cloud::Vpc& vpc, const Claim& claim) {
     for (const cloud::Vpc& other : world.valid_vpcs()) {
         if (!other.is_routed || other.name == vpc.name || !is_before(other, vpc, claim)) continue;
-        for (const Claim& theirs : claims_of(other.blocks, other.ipv6_block))
+        for (const Claim& theirs : cloud::fields_of(other.blocks, other.ipv6_block))
             if (std::string text = collision(claim, theirs.block, "VPC " + other.name); !text.empty()) return text;
     }
     return {};
@@ -84,7 +71,7 @@ bool has_ipv6_address(const Object& node) {
 
 std::string fabric_conflict(const World& world, const cloud::Vpc& vpc) {
     if (!vpc.is_routed) return {};
-    for (const Claim& claim : claims_of(vpc.wanted_blocks, vpc.wanted_ipv6_block)) {
+    for (const Claim& claim : cloud::fields_of(vpc.wanted_blocks, vpc.wanted_ipv6_block)) {
         for (std::string text : {collision_with_vpcs(world, vpc, claim), collision_with_nodes(world, claim),
                                  collision_with_pools(world, claim)})
             if (!text.empty()) return text;

@@ -19,6 +19,14 @@ spec:
   securityGroupIDs: [sg-default]
 )";
 
+// Elastic: its pods' addresses are for no name.
+constexpr std::string_view passing = R"(
+apiVersion: network.alibabacloud.com/v1beta1
+kind: PodNetworking
+metadata: {name: passing}
+spec: {selector: {podSelector: {matchLabels: {app: passing}}}, vSwitchOptions: [vsw-zone-a]}
+)";
+
 std::string pod_yaml(std::string_view name, std::string_view annotations = "",
                      std::string_view labels = "app: ledger") {
     return fmt::format(
@@ -120,12 +128,7 @@ TEST_F(FixedAddress, between_two_pods_of_a_name_the_record_is_unbound) {
 }
 
 TEST_F(FixedAddress, an_elastic_record_is_its_pods_own_even_if_the_next_one_of_the_name_comes_at_once) {
-    cluster.api.seed(R"(
-apiVersion: network.alibabacloud.com/v1beta1
-kind: PodNetworking
-metadata: {name: passing}
-spec: {selector: {podSelector: {matchLabels: {app: passing}}}, vSwitchOptions: [vsw-zone-a]}
-)");
+    cluster.api.seed(passing);
     cluster.settle();
     cluster.api.seed(pod_yaml("web-0", "", "app: passing"));
     cluster.live();
@@ -301,12 +304,7 @@ TEST_F(FixedAddress, the_time_counts_from_when_no_pod_of_the_name_waited_any_mor
 
 // What a PodNetworking says today is not what a pod that runs has.
 TEST_F(FixedAddress, a_record_that_comes_back_keeps_only_an_address_that_was_reserved) {
-    cluster.api.seed(R"(
-apiVersion: network.alibabacloud.com/v1beta1
-kind: PodNetworking
-metadata: {name: passing}
-spec: {selector: {podSelector: {matchLabels: {app: passing}}}, vSwitchOptions: [vsw-zone-a]}
-)");
+    cluster.api.seed(passing);
     cluster.settle();
     cluster.api.seed(pod_yaml("web-0", "", "app: passing"));
     cluster.live();

@@ -31,26 +31,15 @@ struct Judgement {
     bool runs_on = false;  // what was accepted before stays in effect
 };
 
-// A block that the VPC wishes for, and the field that says so.
-struct Wish {
-    std::string field;
-    net::Prefix block;
-};
-
-std::vector<Wish> wishes_of(const cloud::Vpc& vpc) {
-    std::vector<Wish> wishes;
-    for (const net::Prefix& block : vpc.wanted_blocks)
-        wishes.push_back(
-            {wishes.empty() ? "spec.cidrBlock" : fmt::format("spec.secondaryCidrBlocks[{}]", wishes.size() - 1), block});
-    if (vpc.wanted_ipv6_block) wishes.push_back({"spec.ipv6CidrBlock", *vpc.wanted_ipv6_block});
-    return wishes;
+std::vector<cloud::BlockField> wishes_of(const cloud::Vpc& vpc) {
+    return cloud::fields_of(vpc.wanted_blocks, vpc.wanted_ipv6_block);
 }
 
 // The field by which a vSwitch would come to lie outside: the entry that took the place of its block, or the list.
 std::string field_that_leaves(const cloud::Vpc& vpc, const net::Prefix& cidr) {
     const auto block = std::find_if(vpc.blocks.begin(), vpc.blocks.end(), [&](const auto& b) { return b.contains(cidr); });
     if (block == vpc.blocks.begin() || block == vpc.blocks.end()) return "spec.cidrBlock";
-    for (const Wish& wish : wishes_of(vpc)) {
+    for (const cloud::BlockField& wish : wishes_of(vpc)) {
         if (wish.block.is_v4() && wish.block.overlaps(*block)) return wish.field;
     }
     return "spec.secondaryCidrBlocks";
@@ -86,7 +75,7 @@ Judgement judge_blocks(const World& world, const cloud::Vpc& vpc) {
         if (!peer) return;
         std::vector<net::Prefix> theirs = peer->blocks;
         if (peer->ipv6_block) theirs.push_back(*peer->ipv6_block);
-        for (const Wish& wish : wishes_of(vpc)) {
+        for (const cloud::BlockField& wish : wishes_of(vpc)) {
             const auto text = cloud::overlap_text({&wish.block, 1}, theirs);
             if (!text) continue;
             overlap = {"PeeringOverlap",

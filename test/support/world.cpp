@@ -10,12 +10,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/strings.h"
 #include "standalone/down.h"
 #include "standalone/process.h"
+#include "support/janitor.h"
 
 namespace weft::test {
 
@@ -80,31 +82,17 @@ static Instance instance_of_this_process() {
     return MUST(Instance::parse("t" + name));
 }
 
-// Takes the instance down when this process is gone, however it ended. Before any thread is started.
-static void start_janitor(const Instance& instance) {
-    static bool started = false;
-    if (std::exchange(started, true)) return;
-    const std::string weft = std::string(WEFT_BIN) + "/weft", run_dir = instance.run_dir();
-    int ends[2];
-    ENSURE(::pipe2(ends, O_CLOEXEC) == 0);
-    const pid_t child = ::fork();
-    ENSURE(child >= 0);
-    if (child != 0) {
-        ::close(ends[0]);  // ends[1] stays open until this process is gone
-        return;
-    }
-    ::setsid();
-    ::close(ends[1]);
-    const int null = ::open("/dev/null", O_RDWR);  // whoever reads the output waits for its end
-    for (const int fd : {0, 1, 2}) ::dup2(null, fd);
-    char byte = 0;
-    while (::read(ends[0], &byte, 1) > 0) {}
-    if (::access(run_dir.c_str(), F_OK) == 0)
-        ::execl(weft.c_str(), "weft", "down", "--purge", "--instance", instance.name().c_str(), nullptr);
-    ::_exit(0);
+// Whatever ends this process, its instance does not outlive it.
+static void take_down_at_the_end(const Instance& instance) {
+    static bool done = false;
+    if (std::exchange(done, true)) return;
+    when_this_process_is_gone([weft = std::string(WEFT_BIN) + "/weft", name = instance.name(), run_dir = instance.run_dir()] {
+        if (::access(run_dir.c_str(), F_OK) == 0)
+            ::execl(weft.c_str(), "weft", "down", "--purge", "--instance", name.c_str(), nullptr);
+    });
 }
 
-World::World() : instance_(instance_of_this_process()) { start_janitor(instance_); }
+World::World() : instance_(instance_of_this_process()) { take_down_at_the_end(instance_); }
 
 World::~World() {
     if (is_up_) (void)down();

@@ -1,5 +1,5 @@
 // World: a whole weft of a test's own: `weft up` under an instance name made from the process id, kubectl with its
-// kubeconfig, programs in its namespaces and pods; `down --purge` at the end, also after a failure, with nothing left over.
+// kubeconfig, programs in its namespaces and pods; `down --purge` at the end, also after a failure or a kill, with nothing left over.
 //
 //   World world;  ASSERT_TRUE(world.up());  EXPECT_EQ(world.kubectl("get ns default -o name").text, "namespace/default\n");
 //
