@@ -209,8 +209,12 @@ Status AllocationLog::compact_if_worth_it(uint64_t now_s) {
         text += "cooling " + cooling.vpc + " " + cooling.address.text() + " " + std::to_string(until) + "\n";
         ++lines;
     }
-    TRY(write_file(path_, text));
-    fd_ = TRY(open_for_append(path_));
+    // Open before it takes the old one's place: after that nothing may fail, or lines would go to a file without a name.
+    const std::string next = path_ + ".next";
+    TRY(write_file(next, text));
+    Fd fd = TRY(open_for_append(next));
+    if (::rename(next.c_str(), path_.c_str()) != 0) return fail_errno("rename to " + path_);
+    fd_ = std::move(fd);
     state_.lines = lines;
     return {};
 }

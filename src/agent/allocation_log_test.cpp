@@ -1,5 +1,6 @@
 #include "agent/allocation_log.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -122,6 +123,27 @@ TEST(AllocationLog, compaction_keeps_what_lives_and_what_rests) {
     EXPECT_TRUE(again.find({"keep", "eth0"})->confirmed);
     EXPECT_EQ(again.allocations().size(), 1u);
     EXPECT_EQ(again.cooling().size(), 1u);
+}
+
+TEST(AllocationLog, a_compaction_that_fails_loses_nothing_that_is_written_after_it) {
+    const LogFile file;
+    const std::string in_the_way = file.path() + ".next";
+    ASSERT_EQ(::mkdir(in_the_way.c_str(), 0700), 0);
+    AllocationLog log = file.open();
+    Status compacted;
+    for (uint64_t i = 0; compacted && i < log_lines_before_compaction; ++i) {
+        MUST(log.reserve(allocation("x", "10.0.1.2", 2)));
+        MUST(log.release({"x", "eth0"}, 1000 + i));
+        compacted = log.compact_if_worth_it(1000 + i);
+    }
+    EXPECT_FALSE(compacted);
+    MUST(log.reserve(allocation("keep", "10.0.1.1", 1)));
+    EXPECT_NE(file.open().find({"keep", "eth0"}), nullptr);
+    ASSERT_EQ(::rmdir(in_the_way.c_str()), 0);
+    MUST(log.compact_if_worth_it(3000));
+    MUST(log.confirm({"keep", "eth0"}));
+    EXPECT_TRUE(file.open().find({"keep", "eth0"})->confirmed);
+    EXPECT_LT(split(file.text(), '\n').size(), 10u);
 }
 
 }  // namespace

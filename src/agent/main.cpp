@@ -133,6 +133,8 @@ Status run(const Options& options, kube::Client& client, std::stop_token stop) {
     metrics::counter("weft_netlink_changes_total");
     const Instance& instance = options.instance;
     TRY(make_directories(instance.node_run_dir(options.node), 0700));
+    // Two would give the same addresses and write the same maps.
+    const Fd lock = TRY_IN("another agent on this node", lock_file(instance.node_run_dir(options.node) + "/agent.lock"));
     Uplink uplink = TRY(find_uplink(options.uplink));
     uplink.tunnel_ifindex = TRY_IN("tunnel", ensure_tunnel(uplink));
     const auto object = std::make_shared<kernel::BpfObject>(TRY(install_data_plane(options)));

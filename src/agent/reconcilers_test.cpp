@@ -99,6 +99,29 @@ TEST_F(LooksOfAnAgent, a_vpc_concerns_the_services_of_its_namespaces) {
     EXPECT_EQ(looks("services", [&] { put(kube::vpcs, "v2", {"status", "vSwitchCount"}, 4); }), 0u);
 }
 
+TEST_F(LooksOfAnAgent, a_vpc_made_anew_in_one_go_leaves_nothing_of_its_old_number) {
+    const auto service_endpoint = [this](uint32_t vni) { return find_endpoint(tables, abi::ENDPOINT_SERVICE, vni); };
+    const auto anew = [this](const std::string& name, int vni) {
+        MUST(api.remove(kube::vpcs, {"", name}));
+        api.seed(fmt::format("{{apiVersion: weft.dev/v1, kind: VPC, metadata: {{name: {}}}, spec: {{cidrBlock: 10.0.0.0/16, "
+                             "serviceCIDR: 172.21.0.0/20}}, status: {{vni: {}}}}}",
+                             name, vni));
+    };
+    brain->run_until_idle();
+    ASSERT_NE(service_endpoint(8), 0u);
+    anew("v1", 20);
+    brain->run_until_idle();
+    EXPECT_EQ(service_endpoint(8), 0u);
+    EXPECT_NE(service_endpoint(20), 0u);
+    // The number may be another's by then.
+    anew("v1", 21);
+    anew("v2", 20);
+    brain->run_until_idle();
+    EXPECT_EQ(service_endpoint(9), 0u);
+    EXPECT_NE(service_endpoint(20), 0u);
+    EXPECT_NE(service_endpoint(21), 0u);
+}
+
 TEST_F(LooksOfAnAgent, a_nodes_heartbeat_concerns_nobody_and_its_addresses_every_vpc) {
     const auto beat = [this] { put(kube::nodes, "n1", {"status", "phase"}, "Running"); };
     EXPECT_EQ(looks("vpcs", beat), 0u);

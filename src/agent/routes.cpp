@@ -121,6 +121,9 @@ kube::Outcome Routes::reconcile(const kube::ObjectKey& key) {
 }
 
 Status Routes::apply(const std::string& vpc, const RouteRows& want, const std::set<uint32_t>& numbers) {
+    // A number that was another VPC's until now is not its any more, whether or not that one has been looked at.
+    for (auto& [other, theirs] : numbers_)
+        if (other != vpc) std::erase_if(theirs, [&](uint32_t number) { return numbers.contains(number); });
     std::set<uint32_t> concerned = numbers_[vpc];
     concerned.insert(numbers.begin(), numbers.end());
     TRY_IN("routes", tables_.routes.apply(diff(rows_of(tables_, concerned), want)));

@@ -160,6 +160,21 @@ TEST_F(RoutesOnANode, rows_of_a_table_that_is_gone_go_even_after_a_restart) {
     EXPECT_TRUE(tables.routes.rows().empty());
 }
 
+TEST_F(RoutesOnANode, a_table_number_that_another_vpc_has_now_is_that_vpcs_whoever_is_looked_at_first) {
+    MUST(api.remove(kube::route_tables, {"", "mine"}));
+    api.seed(R"(
+{apiVersion: weft.dev/v1, kind: VPC, metadata: {name: w}, spec: {cidrBlock: 10.0.0.0/16}, status: {vni: 8}}
+---
+{apiVersion: weft.dev/v1, kind: RouteTable, metadata: {name: theirs}, spec: {vpc: w}, status: {number: 16777216,
+  routes: [{destination: 203.0.113.0/24, type: Blackhole, state: Active}]}}
+)");
+    brain->run_until_idle();
+    for (const char* name : {"w", "v"}) EXPECT_EQ(routes.reconcile({"", name}).kind, kube::Outcome::Kind::done);
+    EXPECT_NE(route(16777216, "203.0.113.0/24"), nullptr);
+    EXPECT_EQ(route(16777216, "198.51.100.0/24"), nullptr);
+    EXPECT_NE(route(7, "10.0.1.0/24"), nullptr);
+}
+
 TEST_F(RoutesOnANode, a_vpc_that_is_not_legible_keeps_its_rows) {
     const auto before = tables.routes.rows();
     change(kube::vpcs, "v", {"spec", "cidrBlock"}, "nonsense");

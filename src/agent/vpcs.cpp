@@ -67,17 +67,23 @@ uint32_t find_endpoint(const Tables& tables, uint32_t flag, uint32_t vni) {
 
 kube::Outcome Vpcs::reconcile(const kube::ObjectKey& key) {
     const auto vpc = view_.vpc(key.name);
-    if (vpc) {
-        numbers_[key.name] = vpc->vni;
-        const kube::ObjectPtr object = view_.vpcs.get(key.name);
-        return kube::Outcome::from(apply(*vpc, object->body()));
-    }
     // Gone, or not legible any more: the first is removed, the second stays as it was.
+    if (!vpc && view_.vpcs.get(key.name)) return kube::Outcome::done();
+    // One that was made anew while we looked elsewhere has another number.
     const auto known = numbers_.find(key.name);
-    if (view_.vpcs.get(key.name) || known == numbers_.end()) return kube::Outcome::done();
-    const Status removed = remove(known->second);
-    if (removed) numbers_.erase(known);
-    return kube::Outcome::from(removed);
+    if (known != numbers_.end() && (!vpc || vpc->vni != known->second)) {
+        const uint32_t old = known->second;
+        if (const Status removed = is_someones(old) ? Status() : remove(old); !removed) return kube::Outcome::from(removed);
+        numbers_.erase(known);
+    }
+    if (!vpc) return kube::Outcome::done();
+    numbers_[key.name] = vpc->vni;
+    return kube::Outcome::from(apply(*vpc, view_.vpcs.get(key.name)->body()));
+}
+
+bool Vpcs::is_someones(uint32_t vni) const {
+    const auto vpcs = view_.all_vpcs();
+    return std::any_of(vpcs.begin(), vpcs.end(), [&](const cloud::Vpc& vpc) { return vpc.vni == vni; });
 }
 
 Status Vpcs::apply(const cloud::Vpc& vpc, const json::Value& object) {

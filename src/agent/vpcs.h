@@ -46,6 +46,7 @@ private:
     Status apply(const cloud::Vpc& vpc, const json::Value& object);
     Status apply_service_endpoint(const cloud::Vpc& vpc, const std::vector<net::Address>& locals);
     Status remove(uint32_t vni);
+    bool is_someones(uint32_t vni) const;
 
     const View& view_;
     Tables& tables_;

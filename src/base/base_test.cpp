@@ -228,6 +228,16 @@ TEST(Files, written_whole_with_their_mode_and_read_back) {
     EXPECT_EQ(read_file(folder + "/a/b/token").error().code, Code::not_found);
 }
 
+TEST(Files, a_lock_is_one_holders_until_it_closes) {
+    const std::string path = "/tmp/weft-base-test-lock-" + std::to_string(getpid());
+    Fd first = MUST(lock_file(path));
+    EXPECT_EQ(lock_file(path).error().code, Code::conflict);
+    first.reset();
+    EXPECT_TRUE(lock_file(path).has_value());
+    ::unlink(path.c_str());
+    EXPECT_EQ(lock_file("/nowhere/at/all").error().code, Code::not_found);
+}
+
 TEST(Metrics, shows_each_label_set_once) {
     metrics::counter("weft_test_total", {{"kind", "a\"b"}}, "things").add(3);
     metrics::counter("weft_test_total", {{"kind", "a\"b"}}).add();

@@ -1,6 +1,7 @@
 #include "base/fd.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -77,6 +78,14 @@ Status remove_tree(const std::string& path) {
     std::filesystem::remove_all(path, error);
     if (error) return fail(errno_error(error.value(), "remove " + path));
     return {};
+}
+
+Result<Fd> lock_file(const std::string& path) {
+    Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock) return fail_errno("open " + path);
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+    if (errno == EWOULDBLOCK) return fail(Code::conflict, path + " is held by another process");
+    return fail_errno("lock " + path);
 }
 
 }  // namespace weft

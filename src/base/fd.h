@@ -49,5 +49,7 @@ Status write_file(const std::string& path, std::string_view content, unsigned mo
 Status write_existing(const std::string& path, std::string_view content);
 Status make_directories(const std::string& path, unsigned mode = 0755);
 Status remove_tree(const std::string& path);  // absent is success; does not cross mount points
+// Ours until it closes, however the process ends. conflict: another one holds it.
+Result<Fd> lock_file(const std::string& path);
 
 }  // namespace weft

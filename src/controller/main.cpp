@@ -1,7 +1,5 @@
 #include "controller/main.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <thread>
@@ -17,17 +15,6 @@
 
 namespace weft::controller {
 namespace {
-
-// One controller per instance and machine: what makes the identity below ours alone. Gone with the process, however it
-// ends.
-Result<Fd> hold_alone(const Instance& instance) {
-    const std::string path = instance.run_dir() + "/controller.lock";
-    Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!lock) return fail_errno("open " + path);
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
-        return fail_errno("another controller of this instance runs: lock " + path);
-    return lock;
-}
 
 std::string identity_of(const Instance& instance) {
     char host[256] = {};
@@ -76,7 +63,8 @@ void add_reconcilers(World& world) {
 }
 
 Status run(const Options& options, std::stop_token stop) {
-    const Fd lock = TRY(hold_alone(options.instance));
+    // One controller per instance and machine: what makes its identity its own.
+    const Fd lock = TRY_IN("another controller of this instance", lock_file(options.instance.run_dir() + "/controller.lock"));
     const auto client = kube::connect(options.api);
     const auto brain = kube::Brain::create(*client);
     const std::string boot(trim(TRY(read_file("/proc/sys/kernel/random/boot_id"))));

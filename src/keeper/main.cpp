@@ -3,9 +3,7 @@
 #include "keeper/main.h"
 
 #include <cap-ng.h>
-#include <fcntl.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
@@ -22,14 +20,6 @@ namespace weft::keeper {
 namespace {
 
 constexpr Duration vanished_check_period = std::chrono::seconds(2);
-
-Result<Fd> lock_node(const std::string& run_dir) {
-    const std::string path = run_dir + "/keeper.lock";
-    Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!fd) return fail_errno("open " + path);
-    if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail(Code::conflict, "another keeper holds " + path);
-    return fd;
-}
 
 Status keep_only_setns() {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("no_new_privs");
@@ -80,7 +70,7 @@ void serve(std::deque<WorkerSlot>& slots, Listeners& listeners, int wake, std::a
 Status run(const Options& options, std::stop_token stop) {
     const std::string run_dir = options.instance.node_run_dir(options.node);
     TRY(make_directories(run_dir, 0700));
-    const Fd lock = TRY(lock_node(run_dir));
+    const Fd lock = TRY_IN("another keeper on this node", lock_file(run_dir + "/keeper.lock"));
     const Namespaces namespaces = TRY(Namespaces::open(options.instance, options.node));
     const Fd wake(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (!wake) return fail_errno("eventfd");
