@@ -203,8 +203,10 @@ private:
     // set_idle() says so under the same lock, so a request that arrives just now is not begun and can be sent again.
     bool evict() {
         Connection* longest = nullptr;
+        const MonotonicTime since_max = system_clock().now() - options_.evict_idle_min;
         for (const auto& connection : connections_) {
             if (!connection->idle || connection->done || connection->evicted || connection->fd < 0) continue;
+            if (connection->idle_since > since_max) continue;
             if (longest == nullptr || connection->idle_since < longest->idle_since) longest = connection.get();
         }
         if (longest == nullptr) return false;
@@ -227,7 +229,7 @@ private:
         }
         std::unique_ptr<io::Stream> stream;
         if (tls) {
-            if (auto opened = tls->accept(std::move(fd), options_.head_timeout)) stream = std::move(*opened);
+            stream = shake_hands(connection, std::move(fd), *tls);
         } else {
             stream = io::plain_stream(std::move(fd));
         }
@@ -241,6 +243,23 @@ private:
         const std::lock_guard lock(mutex_);
         connection.fd = -1;
         stream.reset();
+    }
+
+    // A handshake that fails closes its descriptor, whose number may be another's at once: until it is over a second
+    // one stands for the connection.
+    std::unique_ptr<io::Stream> shake_hands(Connection& connection, Fd fd, io::TlsContext& tls) {
+        const int number = fd.get();
+        Fd second;
+        if (auto made = fd.duplicate()) second = std::move(*made);
+        {
+            const std::lock_guard lock(mutex_);
+            connection.fd = second.get();
+        }
+        auto opened = tls.accept(std::move(fd), options_.head_timeout);
+        const std::lock_guard lock(mutex_);
+        connection.fd = opened ? number : -1;
+        second = Fd();
+        return opened ? std::move(*opened) : nullptr;
     }
 
     bool set_idle(Connection& connection, bool idle) {

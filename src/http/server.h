@@ -10,8 +10,8 @@
 // once: respond(), or start()+write()…+finish(), or take_over(). A handler that returns without an answer gets 500; a
 // body it did not read is read and dropped up to body_drain_bytes_max, else the connection closes. Bytes that are not
 // HTTP get the parser's status and the connection closes. At connections_max a new connection takes the place of the one
-// that has been idle longest; where all are at work it is answered 503 and closed. What a request is done for is never
-// cut off for another.
+// that has been idle longest, at least for evict_idle_min; where there is none it is answered 503 and closed. What a
+// request is done for is never cut off for another.
 // Stop: listeners close, idle connections end, running handlers see exchange.stop() and have stop_grace to
 // finish; then their streams are shut down.
 // Threads: Server from one; Exchange is its handler's (write() may come from
@@ -41,6 +41,7 @@ struct ServerOptions {
     size_t connections_max = 1024;
     size_t body_drain_bytes_max = 256 * 1024;
     Duration idle_timeout = std::chrono::seconds(120);  // between requests
+    Duration evict_idle_min = std::chrono::seconds(1);  // who has just come, or was just answered, keeps its place
     Duration head_timeout = std::chrono::seconds(10);   // from the first byte of a head to its last; TLS handshake
     Duration body_timeout = std::chrono::seconds(30);   // without a byte of the body
     Duration body_total_timeout = std::chrono::seconds(60);  // from its first byte to its last, however steadily it comes

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <atomic>
+#include <future>
 #include <thread>
 
 #include "base/fd.h"
@@ -192,7 +194,7 @@ TEST_F(ServerTest, ConnectionsBeyondTheLimitAre503) {
 // API-131
 TEST_F(ServerTest, WhenItIsFullTheOneIdleLongestGivesItsPlace) {
     server_->stop();
-    open({.connections_max = 3});
+    open({.connections_max = 3, .evict_idle_min = Duration::zero()});
     const auto idle = [&](size_t before) {
         auto stream = connect();
         while (server_->connections() <= before) std::this_thread::yield();
@@ -207,6 +209,63 @@ TEST_F(ServerTest, WhenItIsFullTheOneIdleLongestGivesItsPlace) {
     std::array<char, 100> bytes;
     EXPECT_GT(MUST(watcher->read(bytes)), 0u) << "one at work keeps its place";
     EXPECT_EQ(metrics::counter("weft_http_connections_evicted_total", {{"server", "test"}}).value(), 1u);
+}
+
+// API-131
+TEST_F(ServerTest, WhoHasJustComeKeepsItsPlace) {
+    server_->stop();
+    open({.connections_max = 1, .evict_idle_min = seconds(60)});
+    auto first = connect();
+    while (server_->connections() == 0) std::this_thread::yield();
+    EXPECT_TRUE(read_all(*connect()).starts_with("HTTP/1.1 503 "));
+    EXPECT_EQ(MUST(round_trip(*first, get("/hello"))).head.status, 200);
+}
+
+// A handshake that fails, at the worst moment: its descriptor is closed, and its number someone else's already.
+class FailingTls final : public io::TlsContext {
+public:
+    explicit FailingTls(int foreign) : foreign_(foreign) {}
+
+    Result<std::unique_ptr<io::Stream>> accept(Fd fd, Duration) override {
+        const int number = fd.get();
+        if (first_.exchange(false)) {
+            fd = Fd();
+            EXPECT_EQ(::dup2(foreign_, number), number);
+            closed.set_value();
+            go_on.get_future().wait();
+            ::close(number);
+        }
+        return fail(Code::unavailable, "no");
+    }
+    Result<std::unique_ptr<io::Stream>> connect(Fd, const std::string&, Duration) override {
+        return fail(Code::unavailable, "no");
+    }
+    Result<std::unique_ptr<io::TlsSession>> session(int) override { return fail(Code::unavailable, "no"); }
+
+    std::promise<void> closed, go_on;
+
+private:
+    const int foreign_;
+    std::atomic<bool> first_{true};
+};
+
+TEST_F(ServerTest, AConnectionThatGivesItsPlaceNeverTakesAnothersDescriptorWithIt) {
+    int pair[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    const Fd ours(pair[0]), theirs(pair[1]);
+    const auto tls = std::make_shared<FailingTls>(ours.get());
+    const auto server = Server::create({.name = "tls", .connections_max = 1, .evict_idle_min = Duration::zero()}, demo);
+    at_ = MUST(server->listen_tcp({net::Address::v4(127, 0, 0, 1), 0}, tls));
+    server->start();
+    const auto first = connect();
+    tls->closed.get_future().wait();
+    EXPECT_EQ(read_all(*connect()), "") << "it came in, and the first had to go";
+    tls->go_on.set_value();
+    EXPECT_EQ(read_all(*first), "");
+    server->stop();
+    char byte = 'x';
+    EXPECT_EQ(::send(ours.get(), &byte, 1, MSG_NOSIGNAL), 1);
+    EXPECT_EQ(::recv(theirs.get(), &byte, 1, MSG_DONTWAIT), 1);
 }
 
 // API-75
