@@ -75,9 +75,12 @@ Status lend(World& world, const cloud::VSwitch& vswitch, bool is_ending) {
     const auto reserved = reservations_of(world, vswitch);
     auto needs = world.needs_of(vswitch);
     std::erase_if(needs, [&](const cloud::Need& need) { return world.nodes.get(need.node) == nullptr; });
-    const cloud::LeasePlan plan =
-        cloud::plan_leases(vswitch, world.blocks_of(vswitch), needs, reserved,
-                           is_ending ? 0 : world.loose_wanted(vswitch.name));
+    cloud::LeasePlan plan = cloud::plan_leases(vswitch, world.blocks_of(vswitch), needs, reserved,
+                                               is_ending ? 0 : world.loose_wanted(vswitch.name));
+    std::erase_if(plan.leases, [&](const auto& lease) {  // no spare for nodes where nobody waits
+        const bool waits = std::any_of(needs.begin(), needs.end(), [&](const auto& n) { return n.node == lease.node; });
+        return is_ending && lease.pod.empty() && !waits;
+    });
     for (const auto& lease : plan.leases) {
         const auto created = world.address_blocks.create(new_block(vswitch, lease));
         // There already: our cache is late, or the block is on its way out; a change of it brings us back.

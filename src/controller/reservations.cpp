@@ -58,7 +58,34 @@ std::expected<std::optional<cloud::PodNetworking>, cloud::Refusal> network_of(Wo
     return *networking;
 }
 
+struct Claim {
+    cloud::Reservation reservation;
+    ObjectPtr pod;  // null: a PodENI's
+};
+
+// Of two pods that are bound with the same address.
+bool comes_before(const World& world, const cloud::VSwitch& vswitch, const Object& pod, const Claim& other) {
+    const std::string block_name = cloud::block_name(vswitch.name, net::Prefix::host(other.reservation.address));
+    if (const ObjectPtr block = world.address_blocks.get(block_name)) {
+        const std::string lent_for =
+            index_text(block->string({"spec", "pod", "namespace"}), block->string({"spec", "pod", "name"}));
+        if (lent_for == other.reservation.pod) return false;
+        if (lent_for == pod.key().text()) return true;
+    }
+    const auto age = [](const Object& o) { return std::pair(o.string({"metadata", "creationTimestamp"}), o.name()); };
+    return age(pod) < age(*other.pod);
+}
+
 }  // namespace
+
+bool Membership::has(std::string_view ns) {
+    const auto [known, fresh] = known_.try_emplace(std::string(ns), false);
+    if (fresh) {
+        const auto vpc = world_.vpc_of(ns);
+        known->second = vpc && vpc->name == vpc_;
+    }
+    return known->second;
+}
 
 std::string eni_id(std::string_view pod_uid) {
     std::string id = "eni-";
@@ -85,29 +112,28 @@ bool has_kept_address(const Object& pod, const Kept& kept, const std::optional<n
 }
 
 std::vector<cloud::Reservation> reservations_of(const World& world, const cloud::VSwitch& vswitch) {
-    std::map<net::Address, cloud::Reservation> reserved;
+    std::map<net::Address, Claim> claims;
     for (const ObjectPtr& eni : world.pod_enis.under(world.enis_by_vswitch, vswitch.name)) {
         const auto kept = kept_address(*eni);
         if (kept && kept->vswitch == vswitch.name)
-            reserved.insert({kept->address, {kept->address, eni->key().text(), ""}});
+            claims.insert({kept->address, {{kept->address, eni->key().text(), ""}, nullptr}});
     }
-    std::map<std::string, bool, std::less<>> is_its_namespace;
+    Membership members(world, vswitch.vpc);
     for (const ObjectPtr& pod : world.pods.under(world.pods_with_reservation, vswitch.name)) {
         const auto address = net::Address::parse(pod->annotation(cloud::reserved_address_annotation));
         if (!address || !cloud::usable_addresses(vswitch).contains(*address)) continue;
-        const auto [known, fresh] = is_its_namespace.try_emplace(std::string(pod->ns()), false);
-        if (fresh) {
-            const auto vpc = world.vpc_of(pod->ns());
-            known->second = vpc && vpc->name == vswitch.vpc;
-        }
         // What it has it keeps, whatever has become of its namespace's VPC.
-        const ObjectPtr block = known->second ? nullptr : world.block_of(*pod);
-        if (!known->second && (!block || block->string({"spec", "vSwitch"}) != vswitch.name)) continue;
-        auto& reservation = reserved.insert({*address, {*address, pod->key().text(), ""}}).first->second;
+        const bool is_its = members.has(pod->ns());
+        const ObjectPtr block = is_its ? nullptr : world.block_of(*pod);
+        if (!is_its && (!block || block->string({"spec", "vSwitch"}) != vswitch.name)) continue;
+        const Claim mine{{*address, pod->key().text(), ""}, pod};
+        const auto [claim, first] = claims.insert({*address, mine});
+        if (!first && claim->second.pod && comes_before(world, vswitch, *pod, claim->second)) claim->second = mine;
+        cloud::Reservation& reservation = claim->second.reservation;
         if (reservation.pod == pod->key().text()) reservation.node = pod->string({"spec", "nodeName"});
     }
     std::vector<cloud::Reservation> list;
-    for (auto& [address, reservation] : reserved) list.push_back(std::move(reservation));
+    for (auto& [address, claim] : claims) list.push_back(std::move(claim.reservation));
     return list;
 }
 

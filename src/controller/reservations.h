@@ -4,6 +4,7 @@
 // Crash-safe by order: the PodENI of a fixed address is written before the pod is bound; the PodENI goes only after its
 // pod. Threads: the brain's only. Source: spec/acs.md §3.4, §3.5; docs/design/addresses.md.
 #pragma once
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,7 +15,22 @@
 
 namespace weft::controller {
 
-// Of one vSwitch, by address. Pods are believed that are bound, and of its VPC: anybody may write our annotations on his.
+// Which namespaces are of one VPC; each is looked up once. Anybody may write our annotations on his pods: on those of other
+// VPCs they are not believed.
+class Membership {
+public:
+    Membership(const World& world, std::string_view vpc) : world_(world), vpc_(vpc) {}
+
+    bool has(std::string_view ns);
+
+private:
+    const World& world_;
+    const std::string vpc_;
+    std::map<std::string, bool, std::less<>> known_;
+};
+
+// Of one vSwitch, by address. Pods are believed that are bound, and of its VPC. A PodENI comes before any pod; of two pods
+// the one that the address is lent for, else the older.
 std::vector<cloud::Reservation> reservations_of(const World& world, const cloud::VSwitch& vswitch);
 
 // The address a PodENI keeps for its name, whether a pod lives or not.

@@ -229,11 +229,11 @@ TEST_F(RouteTables, an_ipv6_block_that_a_peer_has_is_not_taken_into_effect_and_t
     change(kube::vpcs, "vpc-demo", {"spec", "ipv6CidrBlock"}, "fd00:50::/56");
     EXPECT_EQ(condition(vpc(), "Accepted"),
               "False PeeringOverlap: spec.ipv6CidrBlock: fd00:50::/56 overlaps fd00:50::/56 of VPC vpc-far, with which peering "
-              "peer joins it");
+              "peer joins it; delete the peering, or make the VPC anew");
     EXPECT_EQ(vpc().string({"status", "ipv6CidrBlock"}), "");
     EXPECT_EQ(cluster.one(kube::vpc_peerings, "", "peer").string({"status", "state"}), "Activated");
-    change(kube::vpcs, "vpc-demo", {"spec", "ipv6CidrBlock"}, "fd00:51::/56");
-    EXPECT_EQ(vpc().string({"status", "ipv6CidrBlock"}), "fd00:51::/56");
+    remove(kube::vpc_peerings, "peer");  // the API lets nobody change the block
+    EXPECT_EQ(vpc().string({"status", "ipv6CidrBlock"}), "fd00:50::/56");
 }
 
 TEST_F(RouteTables, a_vpc_whose_status_is_lost_gets_the_number_that_its_nodes_use) {

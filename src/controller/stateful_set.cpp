@@ -21,7 +21,12 @@ using kube::Outcome;
 constexpr std::string_view pod_name_label = "statefulset.kubernetes.io/pod-name";
 constexpr std::string_view pod_index_label = "apps.kubernetes.io/pod-index";
 
+// A pod's name rests before it is given again. Who waits for the end of the old pod by name, as kubectl delete does, asks
+// for it, finds it ending, and only then lists and watches: a namesake that is there by then would be waited for for ever.
+constexpr Duration name_rest = std::chrono::milliseconds(500);
+
 using Places = std::map<int64_t, ObjectPtr>;  // by ordinal
+using Gone = std::map<ObjectKey, MonotonicTime>;  // pods, and when that was heard; those within name_rest
 
 // The controller's uid; "" = it has none.
 std::string controller_uid(const Object& pod) {
@@ -71,6 +76,8 @@ Object new_pod(const Object& set, int64_t ordinal, const Object& revision) {
     return pod;
 }
 
+void shorten(Duration& wait, Duration left) { wait = wait == Duration::zero() ? left : std::min(wait, left); }
+
 // Ready for at least minReadySeconds. `wait` becomes the shortest time until another pod is.
 bool is_available(const Object& pod, Duration min_ready, WallTime now, Duration& wait) {
     if (!is_ready(pod) || is_terminal(pod)) return false;
@@ -80,7 +87,7 @@ bool is_available(const Object& pod, Duration min_ready, WallTime now, Duration&
     if (!parse_rfc3339(std::string(json::find_string(*ready, {"lastTransitionTime"})), since)) return false;
     const Duration left = since + min_ready - now;
     if (left <= Duration::zero()) return true;
-    wait = wait == Duration::zero() ? left : std::min(wait, left);
+    shorten(wait, left);
     return false;
 }
 
@@ -100,8 +107,8 @@ Result<Revisions> find_revisions(World& world, const Object& set) {
 
 class StatefulSetLook {
 public:
-    StatefulSetLook(World& world, ObjectPtr set)
-        : world_(world), set_(std::move(set)), settings_(ordinal_settings(set_->body())),
+    StatefulSetLook(World& world, const Gone& gone, ObjectPtr set)
+        : world_(world), gone_(gone), set_(std::move(set)), settings_(ordinal_settings(set_->body())),
           min_ready_(std::chrono::seconds(set_->integer({"spec", "minReadySeconds"}))) {}
 
     Outcome run() {
@@ -137,6 +144,7 @@ private:
         const OrdinalStep step = next_step(settings_, states(places, *revisions.update));
         for (const auto& make : step.makes) {
             const Object pod = new_pod(*set_, make.ordinal, make.updated ? *revisions.update : *revisions.current);
+            if (rests(pod.key())) continue;
             const auto created = world_.pods.create(pod);
             if (!created) {
                 world_.events.warning(*set_, "FailedCreate",
@@ -154,6 +162,14 @@ private:
                                  fmt::format("delete Pod {} in StatefulSet {} successful", pod.name(), set_->name()));
         }
         return {};
+    }
+
+    bool rests(const ObjectKey& pod) {
+        const auto found = gone_.find(pod);
+        if (found == gone_.end()) return false;
+        const Duration left = found->second + name_rest - world_.clock.now();
+        if (left > Duration::zero()) shorten(wait_, left);
+        return left > Duration::zero();
     }
 
     // No revisions: what the set asks for is refused.
@@ -199,32 +215,39 @@ private:
     }
 
     World& world_;
+    const Gone& gone_;
     const ObjectPtr set_;
     const OrdinalSettings settings_;
     const Duration min_ready_;
     Duration wait_{};
 };
 
-Outcome reconcile(World& world, const ObjectKey& key) {
+Outcome reconcile(World& world, const Gone& gone, const ObjectKey& key) {
     const ObjectPtr set = world.stateful_sets.get(key);
     if (!set || set->deleting()) return Outcome::done();
-    return StatefulSetLook(world, set).run();
+    return StatefulSetLook(world, gone, set).run();
 }
 
 }  // namespace
 
 void add_stateful_set_reconciler(World& world) {
-    auto& queue =
-        world.brain.add_reconciler("stateful_set", [&world](const ObjectKey& key) { return reconcile(world, key); });
+    const auto gone = std::make_shared<Gone>();
+    auto& queue = world.brain.add_reconciler(
+        "stateful_set", [&world, gone](const ObjectKey& key) { return reconcile(world, *gone, key); });
     world.stateful_sets.on_change([&queue](const ObjectPtr&, const ObjectPtr& after) {
         if (after) queue.add(after->key());
     });
-    world.pods.on_change([&queue](const ObjectPtr& before, const ObjectPtr& after) {
+    world.pods.on_change([&world, &queue, gone](const ObjectPtr& before, const ObjectPtr& after) {
         const Object& pod = after ? *after : *before;
         // The name tells of the set, also for a pod that is nobody's yet or whose place another holds.
         const std::string_view name = pod.name();
         const size_t dash = name.rfind('-');
         if (dash == std::string_view::npos || !ordinal_of(name.substr(0, dash), name)) return;
+        if (!after) {
+            const MonotonicTime now = world.clock.now();
+            std::erase_if(*gone, [&](const auto& one) { return one.second + name_rest <= now; });
+            gone->insert_or_assign(pod.key(), now);
+        }
         queue.add({std::string(pod.ns()), std::string(name.substr(0, dash))});
     });
     world.controller_revisions.on_change([&queue](const ObjectPtr& before, const ObjectPtr& after) {

@@ -84,6 +84,25 @@ TEST(StatefulSet, makes_its_pods_in_order_with_stable_names_labels_and_hostnames
     EXPECT_EQ(pod.label("controller-revision-hash"), set.string({"status", "currentRevision"}));
 }
 
+TEST(StatefulSet, a_name_rests_before_another_pod_has_it) {
+    TestCluster cluster;
+    cluster.seed_world();
+    cluster.api.seed(quorum);
+    live_long(cluster);
+    const auto is_there = [&](std::string_view pod) { return bool(cluster.api.get(kube::pods, {"default", std::string(pod)})); };
+    MUST(cluster.api.remove(kube::pods, {"default", "quorum-1"}, kube::DeleteOptions{"", "", 0}));
+    cluster.brain->run_until_idle();
+    EXPECT_FALSE(is_there("quorum-1")) << "who waits for its end by name must be able to see it";
+    // Whatever else happens to the set meanwhile.
+    change(cluster, [](Object& set) { set.set({"metadata", "annotations", "a"}, json::Value("b")); });
+    cluster.clock.advance(std::chrono::milliseconds(400));
+    cluster.brain->run_until_idle();
+    EXPECT_FALSE(is_there("quorum-1"));
+    cluster.clock.advance(std::chrono::milliseconds(100));
+    cluster.brain->run_until_idle();
+    EXPECT_TRUE(is_there("quorum-1"));
+}
+
 // EPS-8
 TEST(StatefulSet, gives_each_endpoint_its_hostname) {
     TestCluster cluster;

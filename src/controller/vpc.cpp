@@ -78,9 +78,11 @@ Judgement judge_blocks(const World& world, const cloud::Vpc& vpc) {
         for (const cloud::BlockField& wish : wishes_of(vpc)) {
             const auto text = cloud::overlap_text({&wish.block, 1}, theirs);
             if (!text) continue;
+            // An IPv6 block never changes, not even one that is not in effect.
+            const char* const way_out = wish.block.is_v4() ? "" : "; delete the peering, or make the VPC anew";
             overlap = {"PeeringOverlap",
-                       fmt::format("{}: {} of VPC {}, with which peering {} joins it", wish.field, *text, peer->name,
-                                   peering->name),
+                       fmt::format("{}: {} of VPC {}, with which peering {} joins it{}", wish.field, *text, peer->name,
+                                   peering->name, way_out),
                        true};
             return;
         }

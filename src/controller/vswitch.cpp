@@ -78,8 +78,10 @@ std::vector<std::string> users_of(const World& world, const Object& vswitch) {
             users.push_back(fmt::format("address {}, kept for pod {}", kept->address.text(), eni->key().text()));
     }
     if (!users.empty()) return users;
+    Membership members(world, vswitch.string({"spec", "vpc"}));
     world.pods.for_each([&](const ObjectPtr& pod) {
-        if (pod->annotation(cloud::chosen_vswitch_annotation) == vswitch.name() && !is_terminal(*pod))
+        const bool is_on_it = pod->annotation(cloud::chosen_vswitch_annotation) == vswitch.name();
+        if (is_on_it && is_placed(*pod) && !is_terminal(*pod) && members.has(pod->ns()))
             users.push_back("pod " + pod->key().text());
     });
     return users;
@@ -229,7 +231,7 @@ void add_vswitch_reconciler(World& world) {
     });
     world.pods.on_change([&queue](const ObjectPtr& before, const ObjectPtr& after) {
         const Object& pod = after ? *after : *before;
-        if (after && pod.annotation(cloud::reserved_address_annotation).empty()) return;
+        if (after && !is_terminal(*after) && pod.annotation(cloud::reserved_address_annotation).empty()) return;
         const std::string_view chosen = pod.annotation(cloud::chosen_vswitch_annotation);
         if (!chosen.empty()) queue.add({"", std::string(chosen)});
     });

@@ -33,9 +33,16 @@ protected:
         MUST(cluster.api.create(kube::pods, pod));
     }
 
-    std::string condition(const std::string& name, std::string_view type) {
-        const Object vswitch = cluster.one(kube::vswitches, "", name);
-        const json::Value* const found = kube::find_condition(vswitch, type);
+    // Merged into vpc-demo's spec.
+    void change_vpc(std::string_view field, json::Value value) {
+        MUST(cluster.api.patch(kube::vpcs, {"", "vpc-demo"}, kube::PatchType::merge,
+                               json::Object{{"spec", json::Object{{field, std::move(value)}}}}));
+        cluster.settle();
+    }
+
+    std::string condition(const std::string& name, std::string_view type, const kube::Resource& kind = kube::vswitches) {
+        const Object object = cluster.one(kind, "", name);
+        const json::Value* const found = kube::find_condition(object, type);
         if (found == nullptr) return "none";
         return fmt::format("{} {}: {}", json::find_string(*found, {"status"}), json::find_string(*found, {"reason"}),
                            json::find_string(*found, {"message"}));
@@ -45,9 +52,7 @@ protected:
 };
 
 TEST_F(VSwitchLife, it_may_be_cut_from_a_secondary_block_and_from_nowhere_else) {
-    MUST(cluster.api.patch(kube::vpcs, {"", "vpc-demo"}, kube::PatchType::merge,
-                           json::Object{{"spec", json::Object{{"secondaryCidrBlocks", json::Array{"172.30.0.0/16"}}}}}));
-    cluster.settle();
+    change_vpc("secondaryCidrBlocks", json::Array{"172.30.0.0/16"});
     make("vsw-second", "172.30.7.0/24");
     make("vsw-nowhere", "172.31.7.0/24");
     EXPECT_EQ(condition("vsw-second", "Accepted"), "True Accepted: ");
@@ -144,6 +149,127 @@ TEST_F(VSwitchLife, in_a_vpc_without_a_number_it_is_not_accepted) {
     cluster.settle();
     EXPECT_EQ(condition("vsw-late", "Accepted"), "True Accepted: ");
     EXPECT_EQ(condition("vsw-late", "Ready"), "True Ready: ");
+}
+
+constexpr std::string_view left_outside = "1 addresses of 172.30.7.0/24 (vSwitch vsw-second) are in use and would lie outside";
+
+TEST_F(VSwitchLife, its_vpc_keeps_the_secondary_block_while_an_address_is_kept_there_or_waited_for) {
+    change_vpc("secondaryCidrBlocks", json::Array{"172.30.0.0/16"});
+    make("vsw-second", "172.30.7.0/24");
+    const auto pod = [&](std::string_view name, std::string_view annotation) {
+        cluster.api.seed(fmt::format("{{apiVersion: v1, kind: Pod, metadata: {{name: {}, namespace: default, annotations: "
+                                     "{{network.alibabacloud.com/vswitch-ids: vsw-second, {}}}}}, spec: {{containers: []}}}}",
+                                     name, annotation));
+        cluster.settle();
+    };
+    const auto shrink = [&] {
+        change_vpc("secondaryCidrBlocks", json::Array{});
+        return condition("vpc-demo", "Accepted", kube::vpcs);
+    };
+    const std::string refused = fmt::format("False AddressInUse: spec.secondaryCidrBlocks: {}", left_outside);
+    pod("waits", "k8s.aliyun.com/eci-private-ip-address: 172.30.7.9");
+    ASSERT_EQ(cluster.one(kube::pods, "default", "waits").annotation("weft.dev/address"), "172.30.7.9");
+    EXPECT_EQ(shrink(), refused) << "no node has given it its address yet";
+    ASSERT_TRUE(cluster.api.remove(kube::pods, {"default", "waits"}));
+    cluster.live();
+    EXPECT_EQ(condition("vpc-demo", "Accepted", kube::vpcs), "True Accepted: ");
+    EXPECT_TRUE(condition("vsw-second", "Accepted").starts_with("False Invalid: spec.cidrBlock: ")) << "it lies outside now";
+
+    change_vpc("secondaryCidrBlocks", json::Array{"172.30.0.0/16"});
+    pod("kept", "k8s.aliyun.com/eci-fixed-ip: 'true', k8s.aliyun.com/eci-fixed-ip-retain-hour: '1'");
+    cluster.live();
+    ASSERT_TRUE(cluster.api.remove(kube::pods, {"default", "kept"}));
+    cluster.live();
+    ASSERT_EQ(cluster.one(kube::pod_enis, "default", "kept").string({"status", "phase"}), "Unbind");
+    EXPECT_EQ(shrink(), refused) << "its time runs";
+    EXPECT_EQ(json::serialize(json::Value(cluster.one(kube::vpcs, "", "vpc-demo").array({"status", "cidrBlocks"}))),
+              R"(["10.0.0.0/16","172.30.0.0/16"])");
+    cluster.clock.advance(minutes(61));
+    cluster.live();
+    EXPECT_FALSE(cluster.exists(kube::pod_enis, "default", "kept"));
+    EXPECT_EQ(condition("vpc-demo", "Accepted", kube::vpcs), "True Accepted: ");
+}
+
+TEST_F(VSwitchLife, its_vpc_names_the_entry_that_left_an_address_in_use_outside) {
+    change_vpc("secondaryCidrBlocks", json::Array{"172.29.0.0/16", "172.30.0.0/16"});
+    make("vsw-second", "172.30.7.0/24");
+    make_pod("p", "vsw-second");
+    cluster.live();
+    ASSERT_EQ(cluster.one(kube::pods, "default", "p").string({"status", "podIP"}), "172.30.7.1");
+    const auto expect_field = [&](std::string_view field) {
+        EXPECT_EQ(condition("vpc-demo", "Accepted", kube::vpcs),
+                  fmt::format("False AddressInUse: {}: {}", field, left_outside));
+    };
+    change_vpc("secondaryCidrBlocks", json::Array{"172.29.0.0/16"});
+    expect_field("spec.secondaryCidrBlocks");
+    change_vpc("secondaryCidrBlocks", json::Array{"172.29.0.0/16", "172.30.0.0/22"});
+    expect_field("spec.secondaryCidrBlocks[1]");
+    change_vpc("secondaryCidrBlocks", json::Array{"172.30.128.0/17"});
+    expect_field("spec.secondaryCidrBlocks[0]");
+    change_vpc("secondaryCidrBlocks", json::Array{"172.30.0.0/20"});
+    EXPECT_EQ(condition("vpc-demo", "Accepted", kube::vpcs), "True Accepted: ");
+}
+
+TEST_F(VSwitchLife, on_its_way_out_it_lends_nothing_but_what_a_bound_pod_waits_for) {
+    make_pod("p", "vsw-zone-a");
+    cluster.api.seed("{apiVersion: v1, kind: Pod, metadata: {name: vip, namespace: default, annotations: "
+                     "{k8s.aliyun.com/eci-private-ip-address: 10.0.1.99}}, spec: {containers: []}}");
+    cluster.live();
+    make_pod("bound", "vsw-zone-a");
+    cluster.settle();
+    ASSERT_TRUE(cluster.api.remove(kube::vswitches, {"", "vsw-zone-a"}));
+    cluster.live();
+    EXPECT_NE(cluster.one(kube::pods, "default", "bound").string({"status", "podIP"}), "") << "bound before";
+    std::set<std::string> lent;
+    for (const Object& block : cluster.all(kube::address_blocks)) {
+        lent.emplace(block.name());
+        if (block.string({"spec", "pod", "name"}).empty()) MUST(cluster.api.remove(kube::address_blocks, block.key()));
+    }
+    cluster.live();  // the nodes have no spare addresses any more
+    for (const Object& block : cluster.all(kube::address_blocks))
+        EXPECT_TRUE(lent.contains(std::string(block.name()))) << block.name();
+    EXPECT_EQ(condition("vsw-zone-a", "Ready"), "False InUse: deletion waits: used by pod default/p, pod default/bound, pod "
+                                                "default/vip");
+}
+
+// Somebody took the finalizer off a VPC in use, and made it anew.
+TEST_F(VSwitchLife, of_a_vpc_made_anew_under_its_name_it_is_ready_once_that_has_a_number) {
+    cluster.api.seed("{apiVersion: weft.dev/v1, kind: VPC, metadata: {name: vpc-other}, spec: {cidrBlock: 10.9.0.0/16, vni: 7}}");
+    cluster.settle();
+    const auto tear_out = [&] {
+        ASSERT_TRUE(cluster.api.remove(kube::vpcs, {"", "vpc-demo"}));
+        Object vpc = cluster.one(kube::vpcs, "", "vpc-demo");
+        vpc.set({"metadata", "finalizers"}, json::Array{});
+        MUST(cluster.api.update(kube::vpcs, vpc));
+        ASSERT_FALSE(cluster.exists(kube::vpcs, "", "vpc-demo"));
+    };
+    const auto make_anew = [&](int number) {
+        cluster.api.seed(fmt::format("{{apiVersion: weft.dev/v1, kind: VPC, metadata: {{name: vpc-demo}}, spec: {{cidrBlock: "
+                                     "10.0.0.0/16, serviceCIDR: 172.21.0.0/20, default: true, vni: {}}}}}",
+                                     number));
+        cluster.settle();
+    };
+    tear_out();
+    make_anew(7);  // so quickly that nobody saw it go, and with a number that it cannot have
+    EXPECT_EQ(condition("vpc-demo", "Accepted", kube::vpcs), "False VNIConflict: spec.vni: 7: VPC vpc-other has this number");
+    EXPECT_EQ(condition("vsw-zone-a", "Accepted"), "True Accepted: ");
+    EXPECT_EQ(condition("vsw-zone-a", "Ready"), "False VPCNotReady: spec.vpc: VPC vpc-demo has no number yet");
+    change_vpc("vni", json::Value(int64_t(500)));
+    EXPECT_EQ(condition("vsw-zone-a", "Ready"), "True Ready: ");
+    EXPECT_EQ(cluster.one(kube::route_tables, "", "vrt-vpc-demo").integer({"status", "number"}), 500);
+
+    tear_out();
+    cluster.settle();
+    EXPECT_EQ(condition("vsw-zone-a", "Accepted"), "False VPCNotFound: spec.vpc: VPC vpc-demo does not exist");
+    make_anew(7);
+    EXPECT_EQ(condition("vsw-zone-a", "Accepted"), "False VPCNotReady: spec.vpc: VPC vpc-demo has no number yet");
+    change_vpc("vni", json::Value(int64_t(501)));
+    EXPECT_EQ(condition("vsw-zone-a", "Accepted"), "True Accepted: ");
+    EXPECT_EQ(condition("vsw-zone-a", "Ready"), "True Ready: ");
+    EXPECT_EQ(cluster.one(kube::route_tables, "", "vrt-vpc-demo").integer({"status", "number"}), 501);
+    make_pod("p", "vsw-zone-a");
+    cluster.live();
+    EXPECT_EQ(cluster.one(kube::pods, "default", "p").string({"status", "podIP"}), "10.0.1.1");
 }
 
 }  // namespace

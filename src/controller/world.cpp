@@ -238,8 +238,9 @@ std::vector<cloud::Block> World::blocks_of(const cloud::VSwitch& vswitch) const 
 
 std::vector<cloud::Need> World::needs_of(const cloud::VSwitch& vswitch) const {
     std::map<std::string, uint32_t> waiting;
+    Membership members(*this, vswitch.vpc);
     for (const kube::ObjectPtr& pod : pods.under(pods_without_address, vswitch.name)) {
-        if (!block_of(*pod)) ++waiting[std::string(pod->string({"spec", "nodeName"}))];
+        if (members.has(pod->ns()) && !block_of(*pod)) ++waiting[std::string(pod->string({"spec", "nodeName"}))];
     }
     std::vector<cloud::Need> needs;
     for (const auto& [node, count] : waiting) needs.push_back({node, count});

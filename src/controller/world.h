@@ -66,7 +66,7 @@ public:
     kube::ObjectPtr acs_profile() const;
 
     std::vector<cloud::Block> blocks_of(const cloud::VSwitch& vswitch) const;
-    // Pods bound with this vSwitch that no block lists yet, per node.
+    // Pods of its VPC, bound with this vSwitch, that no block lists yet, per node.
     std::vector<cloud::Need> needs_of(const cloud::VSwitch& vswitch) const;
 
     // A pod is about to reserve an address of the vSwitch, but all are lent: so many should be lent to nobody. Remembered for
