@@ -77,6 +77,7 @@ struct Overlay : testing::TestWithParam<Ways> {
     }
 
     void route_red();
+    void peer_red_and_blue(bool v6);
 
     // Counters outlive a world: they are compared with what they were when the test began.
     void wait_for_drop(const TwoNodes::Node& n, abi::drop_reason reason, abi::hook hook = abi::HOOK_TUNNEL_INGRESS) {
@@ -195,44 +196,52 @@ TEST_P(Overlay, ANodePortOfOneNodeReachesAPodOfTheOther) {
     exchange(world.outside, ip("198.18.1.1"), 30080, listener, ip("198.18.0.1"));
 }
 
-TEST_P(Overlay, APeeringLeadsIntoTheOtherVpcUntilItIsTakenAway) {
-    // blue_b under an address of its own: peered VPCs do not overlap.
+// red_a and blue_b under addresses of their own: peered VPCs do not overlap.
+void Overlay::peer_red_and_blue(bool v6) {
+    const char* const ranges[] = {v6 ? "fd00:8::/64" : "10.8.0.0/16", v6 ? "fd00:9::/64" : "10.9.0.0/16"};
     for (auto* n : {&world.n1, &world.n2}) {
-        world.peer(*n, red, "10.9.0.0/16", blue);
-        world.peer(*n, blue, "10.8.0.0/16", red);
-        for (const auto& [vpc, range] : {std::pair{red, "10.8.0.0/16"}, {blue, "10.9.0.0/16"}})
-            n->table.route(vpc, range, abi::ROUTE_LOCAL);
+        world.peer(*n, red, ranges[1], blue);
+        world.peer(*n, blue, ranges[0], red);
+        n->table.route(red, ranges[0], abi::ROUTE_LOCAL);
+        n->table.route(blue, ranges[1], abi::ROUTE_LOCAL);
     }
-    ip_command("-n " + world.red_a.name() + " addr add 10.8.0.5/32 dev eth0");
-    ip_command("-n " + world.blue_b.name() + " addr add 10.9.0.6/32 dev eth0");
-    abi::endpoint red_row = MUST(world.n1.table.maps().endpoint->lookup(world.red_a_pod.id)).value();
-    abi::endpoint blue_row = MUST(world.n2.table.maps().endpoint->lookup(world.blue_b_pod.id)).value();
-    red_row.v4 = abi::to_abi(ip("10.8.0.5"));
-    blue_row.v4 = abi::to_abi(ip("10.9.0.6"));
-    MUST(world.n1.table.maps().endpoint->put(world.red_a_pod.id, red_row));
-    MUST(world.n2.table.maps().endpoint->put(world.blue_b_pod.id, blue_row));
-    world.n1.table.local_address(world.red_a_pod, "10.8.0.5");
-    world.n2.table.local_address(world.blue_b_pod, "10.9.0.6");
-    world.locate(world.n1, blue, "10.9.0.0/28");
-    world.locate(world.n2, red, "10.8.0.0/28");
-    ip_command("-n " + world.red_a.name() + " addr del 10.0.1.5/32 dev eth0");
+    for (const auto& [n, place, pod, address, old] :
+         {std::tuple(&world.n1, &world.red_a, &world.red_a_pod, v6 ? "fd00:8::5" : "10.8.0.5", v6 ? a6 : a),
+          std::tuple(&world.n2, &world.blue_b, &world.blue_b_pod, v6 ? "fd00:9::6" : "10.9.0.6", v6 ? b6 : b)}) {
+        const std::string eth0 = v6 ? "/128 dev eth0" : "/32 dev eth0";
+        ip_command("-n " + place->name() + " addr add " + address + eth0 + (v6 ? " nodad" : ""));
+        ip_command("-n " + place->name() + " addr del " + old.text() + eth0);
+        abi::endpoint row = MUST(n->table.maps().endpoint->lookup(pod->id)).value();
+        (v6 ? row.v6 : row.v4) = abi::to_abi(ip(address));
+        MUST(n->table.maps().endpoint->put(pod->id, row));
+        n->table.local_address(*pod, address);
+    }
+    world.locate(world.n1, blue, v6 ? "fd00:9::/124" : "10.9.0.0/28");
+    world.locate(world.n2, red, v6 ? "fd00:8::/124" : "10.8.0.0/28");
+}
 
-    const Fd listener = world.blue_b.listen(Protocol::tcp, ip("10.9.0.6"), 8080);
-    const Fd mine = MUST(world.red_a.connect(Protocol::tcp, ip("10.9.0.6"), 8080));
-    const Fd theirs = MUST(accept_on(listener));
-    EXPECT_EQ(peer_of(theirs), ip("10.8.0.5"));
-    pump(mine, theirs);
-    for (const auto& [n, vpc] : {std::pair{&world.n1, red}, {&world.n2, blue}}) {
-        const auto rows = MUST(n->table.maps().ct_established->all());
-        ASSERT_EQ(rows.size(), 1u);
-        EXPECT_EQ(rows.begin()->first.vpc, vpc) << "each side keeps its own";
+TEST_P(Overlay, APeeringLeadsIntoTheOtherVpcUntilItIsTakenAway) {
+    for (const bool v6 : {false, true}) {
+        SCOPED_TRACE(v6 ? "IPv6" : "IPv4");
+        peer_red_and_blue(v6);
+        const Address far = ip(v6 ? "fd00:9::6" : "10.9.0.6");
+        const Fd listener = world.blue_b.listen(Protocol::tcp, far, 8080);
+        const Fd mine = MUST(world.red_a.connect(Protocol::tcp, far, 8080));
+        const Fd theirs = MUST(accept_on(listener));
+        EXPECT_EQ(peer_of(theirs), ip(v6 ? "fd00:8::5" : "10.8.0.5"));
+        pump(mine, theirs);
+        for (const auto& [n, vpc] : {std::pair{&world.n1, red}, {&world.n2, blue}}) {
+            const auto rows = MUST(n->table.maps().ct_established->all());
+            ASSERT_EQ(rows.size(), v6 ? 2u : 1u);
+            for (const auto& [key, row] : rows) EXPECT_EQ(key.vpc, vpc) << "each side keeps its own";
+        }
+        drops_at_start[abi::DROP_NO_NAT] = TwoNodes::drops(world.n1, abi::HOOK_POD_EGRESS, abi::DROP_NO_NAT);
+        world.unpeer(world.n1, red, v6 ? "fd00:9::/64" : "10.9.0.0/16");
+        ASSERT_TRUE(send_text(mine, "after"));
+        wait_for_drop(world.n1, abi::DROP_NO_NAT, abi::HOOK_POD_EGRESS);
+        char byte;
+        EXPECT_LT(::recv(theirs.get(), &byte, 1, MSG_DONTWAIT), 0) << "a living connection ends with its route";
     }
-    drops_at_start[abi::DROP_NO_NAT] = TwoNodes::drops(world.n1, abi::HOOK_POD_EGRESS, abi::DROP_NO_NAT);
-    world.unpeer(world.n1, red, "10.9.0.0/16");
-    ASSERT_TRUE(send_text(mine, "after"));
-    wait_for_drop(world.n1, abi::DROP_NO_NAT, abi::HOOK_POD_EGRESS);
-    char byte;
-    EXPECT_LT(::recv(theirs.get(), &byte, 1, MSG_DONTWAIT), 0) << "a living connection ends with its route";
 }
 
 TEST_P(Overlay, ARouteLeadsToANextHopOnTheOtherNodeOnlyIfThatMayForward) {

@@ -1,6 +1,7 @@
 #include "apiserver/doors.h"
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -14,6 +15,13 @@ namespace weft::apiserver {
 
 static constexpr Duration look_at_stop = std::chrono::milliseconds(200);
 static constexpr Duration patience = std::chrono::seconds(1);  // of a sender that has connected
+
+// The device that it is bound to went with its node, or is made anew: pods reach it no more, and it holds their namespace.
+static bool has_lost_its_device(int fd) {
+    char name[IF_NAMESIZE];
+    socklen_t size = sizeof name;
+    return getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &size) != 0 && errno == ENODEV;
+}
 
 static bool is_listening_tcp(int fd) {
     const auto option = [fd](int name) {
@@ -39,6 +47,7 @@ Doors::~Doors() = default;
 
 void Doors::attend(std::stop_token stop) {
     while (!stop.stop_requested()) {
+        close_lost();
         const auto ready = io::wait_for(listener_.get(), POLLIN, look_at_stop);
         if (!ready || *ready == 0) continue;
         const Fd connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -46,6 +55,16 @@ void Doors::attend(std::stop_token stop) {
         if (const Status taken = take(connection.get()); !taken)
             log::warning("no door opened", {{"error", taken.error().message}});
     }
+}
+
+void Doors::close_lost() {
+    std::erase_if(doors_, [](const auto& one) {
+        const auto& [node, door] = one;
+        if (!has_lost_its_device(door.get())) return false;
+        ::shutdown(door.get(), SHUT_RDWR);  // the server lets go of it
+        log::info("door closed", {{"node", node}});
+        return true;
+    });
 }
 
 Status Doors::take(int connection) {

@@ -8,7 +8,10 @@
 
 #include "base/fd.h"
 #include "kernel/cgroup.h"
+#include "kernel/link.h"
+#include "kernel/netlink.h"
 #include "kernel/netns.h"
+#include "kernel/ownership.h"
 #include "standalone/supervisor.h"
 
 namespace weft::standalone {
@@ -35,8 +38,13 @@ Status end_node(const Instance& instance, const NodeSpec& node, NodeState state)
     const std::string cgroup2 = TRY(kernel::find_cgroup2());
     const std::vector<std::string> pods = pods_of(instance, cgroup2, node.name);
     TRY(kernel::kill_cgroup(cgroup2, instance.node_cgroup(node.name)));
-    // First from the street: a namespace may live on for a while, kept by a socket in it, and would go on answering.
+    // First from the street: a namespace may live on for a while, kept by a socket in it, and would go on answering. The
+    // API server's socket is bound to the host endpoint's device and goes with it.
     TRY(leave_street(instance, node));
+    if (kernel::Netns::exists(instance.node_netns(node.name))) {
+        kernel::Netlink netlink = TRY(kernel::Netlink::open(TRY(kernel::Netns::open(instance.node_netns(node.name)))));
+        TRY(kernel::delete_link(netlink, kernel::host_link));
+    }
     for (const std::string& name : TRY(kernel::Netns::list()))
         if (name == instance.node_netns(node.name) || is_vpc_netns_of(instance, node.name, name))
             TRY(kernel::Netns::remove(name));

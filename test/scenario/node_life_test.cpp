@@ -459,6 +459,9 @@ TEST_F(NodeLife, a_node_leaves_and_its_pods_addresses_and_leases_go_to_others) {
                   .text,
               "");
     expect_crowd_untouched();
+    // Nothing of ours holds its namespace.
+    const std::string log = world->instance().run_dir() + "/log/apiserver.log";
+    EXPECT_EQ(becomes("1", [&] { return run("grep -c 'msg=\"door closed\" node=n4' " + log + " | tr -d '\\n'").text; }), "");
     const Output again = world->weft("node add n4=cn-local-b", 120);
     EXPECT_TRUE(again.ok()) << again.text;
     EXPECT_EQ(becomes("True", [] { return world->field("node n4", "{.status.conditions[?(@.type==\"Ready\")].status}"); }), "");
