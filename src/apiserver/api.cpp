@@ -103,10 +103,8 @@ Outcome<Reply> Api::answer_or_fail(const Call& call) {
     }
     if (path[0] != "api" && path[0] != "apis") return plain_not_found();
     if (auto found = TRY(discover(*table, call))) return std::move(*found);
-    const auto whose = [&](std::string_view token) {
-        Call asked = call;
-        asked.authorization = fmt::format("Bearer {}", token);
-        return identify(asked);
+    const auto whose = [&](std::string_view token, const std::vector<std::string>& audiences) {
+        return owner_of(fmt::format("Bearer {}", token), audiences);
     };
     if (auto review = TRY(answer_review(call, {identity, *table, whose}))) return std::move(*review);
     return answer_resource(call, identity, table);

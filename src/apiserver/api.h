@@ -36,6 +36,7 @@ private:
     Api(store::Log& log, Tokens tokens, const Instance& instance, const Clock& clock);
     Status make_default_namespaces();
     Outcome<Identity> identify(const Call& call);
+    Outcome<TokenOwner> owner_of(std::string_view authorization, const std::vector<std::string>& audiences);
     Outcome<Reply> answer_or_fail(const Call& call);
     Outcome<Reply> answer_resource(const Call& call, const Identity& identity, std::shared_ptr<const KindTable> table);
     std::optional<Reply> answer_health(const Call& call);

@@ -95,7 +95,7 @@ static const std::vector<Role>& roles() {
         {"alb",
          false,
          {{read_verbs, {"namespaces", "services", "endpointslices", "ingresses", "ingressclasses", "vpcs"}},
-          // Only those of type kubernetes.io/tls: see is_of_tls_only.
+          // Only those of type kubernetes.io/tls: see permits().
           {{"list", "watch"}, {"secrets"}}}},
         {"dns", false, {{read_verbs, {"namespaces", "pods", "services", "endpointslices", "vpcs"}}}},
     };
@@ -184,22 +184,30 @@ static bool is_ties_only(const Call& call) {
     });
 }
 
-// The proxy is open to the street: of the Secrets it sees those that may be certificates, and no token or password.
 // Judged as it will be parsed: a comma may be part of a value.
-static bool is_of_tls_only(const Kind& secrets, const Call& call) {
-    const auto selector = Selector::parse(secrets, {}, call.query.get("fieldSelector"));
+bool selects_tls_only(const Kind& secrets, std::string_view fields) {
+    const auto selector = Selector::parse(secrets, {}, fields);
     return selector && selector->demands("type", "kubernetes.io/tls");
+}
+
+bool permits(const Identity& identity, const Access& access) {
+    if (identity.role == nullptr || (!identity.ns.empty() && identity.ns != access.ns)) return false;
+    if (!identity.role->allows(access.verb, access.kind, access.subresource)) return false;
+    if (identity.role->everything || access.kind.plural != "secrets") return true;
+    // The proxy is open to the street: of the Secrets it sees those that may be certificates, and no token or password.
+    if (identity.role->name == "alb" && !access.is_of_tls_only) return false;
+    return access.verb != Verb::patch || access.is_ties_only;
 }
 
 Done authorize(const Identity& identity, const Target& target, const Call& call) {
     if (identity.role == nullptr) return refuse(401, "Unauthorized", "Unauthorized");
     // exec is a change, whatever method starts it.
-    const bool guarded = !identity.role->everything && target.kind->plural == "secrets" && target.verb == Verb::patch;
-    const bool narrowed = identity.role->name == "alb" && target.kind->plural == "secrets";
-    const bool in_bounds = identity.ns.empty() || identity.ns == target.key.ns;
-    if (in_bounds && identity.role->allows(target.verb, *target.kind, target.subresource) &&
-        (!guarded || is_ties_only(call)) && (!narrowed || is_of_tls_only(*target.kind, call)))
-        return {};
+    Access access{target.verb, *target.kind, target.subresource, target.key.ns};
+    if (!identity.role->everything && target.kind->plural == "secrets") {
+        access.is_of_tls_only = selects_tls_only(*target.kind, call.query.get("fieldSelector"));
+        access.is_ties_only = target.verb == Verb::patch && is_ties_only(call);
+    }
+    if (permits(identity, access)) return {};
     const std::string where =
         target.key.ns.empty() ? "at the cluster scope" : fmt::format("in the namespace \"{}\"", target.key.ns);
     const std::string name = target.key.name.empty() ? "" : fmt::format(" \"{}\"", target.key.name);

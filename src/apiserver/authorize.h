@@ -37,6 +37,12 @@ const Role* find_role(std::string_view name);
 // What a pod may do as its ServiceAccount: look at what runs in its own namespace.
 const Role& account_role();
 
+// Whose a token is, and which of the audiences that were asked about it is meant for.
+struct TokenOwner {
+    Identity identity;
+    std::vector<std::string> audiences;
+};
+
 class Tokens {
 public:
     // Reads or makes every token and writes the component files (0600 in a 0700 folder).
@@ -52,6 +58,18 @@ private:
     Tokens() = default;
     std::map<std::string, std::string> tokens_;  // by role name
 };
+
+// What is to be done, whether somebody does it (authorize) or asks whether he may (review.h).
+struct Access {
+    Verb verb = Verb::get;
+    const Kind& kind;
+    std::string_view subresource{}, ns{};
+    bool is_of_tls_only = false;  // shows no Secret but those of type kubernetes.io/tls
+    bool is_ties_only = false;    // writes ownerReferences and finalizers and nothing else
+};
+bool permits(const Identity& identity, const Access& access);
+// Whether a fieldSelector narrows Secrets to those of type kubernetes.io/tls.
+bool selects_tls_only(const Kind& secrets, std::string_view fields);
 
 // 403 with Kubernetes' words. `call`: who may patch a Secret without owning everything may do so only by a merge patch
 // of its ownerReferences and finalizers.

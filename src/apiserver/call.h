@@ -22,6 +22,8 @@ struct Identity {
     std::string user = "system:anonymous";
     const Role* role = nullptr;  // nullptr: only what anyone may see
     std::string ns{};            // not empty: only in this namespace
+    std::string uid{};                  // of the ServiceAccount, or as impersonated
+    std::vector<std::string> groups{};  // as impersonated: beside those that the name gives
 };
 
 struct Call {
@@ -30,8 +32,9 @@ struct Call {
     std::vector<std::string> segments;  // of the path, decoded: "/api/v1/pods" is {"api", "v1", "pods"}
     http::Query query;
     std::string content_type, accept, user_agent, if_none_match, authorization;
-    std::string impersonate_user;  // Impersonate-User, -Group
+    std::string impersonate_user, impersonate_uid;  // Impersonate-User, -Uid, -Group
     std::vector<std::string> impersonate_groups;
+    bool impersonates_extra = false;  // an Impersonate-Extra-... came
     std::string body;
 
     // Splits and decodes. Failure: 400 when percent-coding is malformed.

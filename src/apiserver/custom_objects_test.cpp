@@ -62,6 +62,30 @@ TEST_F(CustomObjects, what_is_invalid_and_unchanged_does_not_block_an_update_API
     EXPECT_EQ(patch(R"({"lives":9})").status, 422) << "and there is no way back";
 }
 
+TEST_F(CustomObjects, nor_does_what_is_of_another_type_now_API_124) {
+    define(cat_definition(9));
+    ASSERT_EQ(
+        post(cats, R"({"apiVersion":"zoo.test/v1","kind":"Cat","metadata":{"name":"tom","finalizers":["zoo.test/a"]},)"
+                   R"("spec":{"lives":9,"colour":"red","toys":[{"name":"ball","colour":"red"}]}})")
+            .status,
+        201);
+    std::string tightened = cat_definition(9);
+    const std::string_view text = R"("colour":{"type":"string"})", number = R"("colour":{"type":"integer"})";
+    for (size_t at = 0; (at = tightened.find(text, at)) != std::string::npos; at += number.size())
+        tightened.replace(at, text.size(), number);
+    define(tightened);
+    EXPECT_EQ(patch(R"({"lives":8})").status, 200) << "beside it";
+    EXPECT_EQ(patch(R"({"toys":[{"name":"ball","colour":"red"},{"name":"mouse","colour":1}]})").status, 200);
+    const Answer blue = patch(R"({"colour":"blue"})");
+    EXPECT_EQ(blue.status, 422);
+    EXPECT_NE(blue.text.find(R"("field":"spec.colour")"), std::string::npos) << blue.text;
+    EXPECT_EQ(merge(path_of(cats, "tom"), R"({"metadata":{"labels":{"a":1}}})").status, 422) << "labels are ours";
+    EXPECT_EQ(merge(path_of(cats, "tom"), R"({"metadata":{"labels":{"a":"1"}}})").status, 200);
+    EXPECT_EQ(remove(path_of(cats, "tom")).status, 200);
+    EXPECT_EQ(merge(path_of(cats, "tom"), R"({"metadata":{"finalizers":[]}})").status, 200);
+    EXPECT_EQ(get(path_of(cats, "tom")).status, 404);
+}
+
 TEST_F(CustomObjects, a_definition_that_cannot_be_is_refused_by_field_API_120) {
     const auto fields_of = [&](std::string_view from, std::string_view to) {
         std::string text = cat_definition(9);

@@ -17,6 +17,7 @@ constexpr std::string_view masters_group = "system:masters";
 
 struct Question {
     std::string verb, group, resource, subresource, ns, path;
+    json::Value fields;  // fieldSelector
     bool is_resource = true;
 };
 
@@ -49,6 +50,16 @@ bool may_read_path(std::string_view path) {
     return path == "/";
 }
 
+bool asks_for_tls_only(const Kind& secrets, const json::Value& fields) {
+    if (const std::string_view raw = json::find_string(fields, {"rawSelector"}); !raw.empty())
+        return selects_tls_only(secrets, raw);
+    const json::Array* const requirements = json::find_array(fields, {"requirements"});
+    return requirements != nullptr && std::any_of(requirements->begin(), requirements->end(), [](const auto& one) {
+        return json::find_string(one, {"key"}) == "type" && json::find_string(one, {"operator"}) == "In" &&
+               json::find_strings(one, {"values"}) == std::vector<std::string>{"kubernetes.io/tls"};
+    });
+}
+
 bool may(const Identity& identity, const KindTable& table, const Question& question) {
     if (identity.role == nullptr) return false;
     if (identity.role->everything) return true;
@@ -57,11 +68,13 @@ bool may(const Identity& identity, const KindTable& table, const Question& quest
     const Kind* const kind = find_resource(table, question.group, question.resource);
     auto verb = verb_named(question.verb);
     if (kind == nullptr || !verb) return false;
-    if (!identity.ns.empty() && identity.ns != question.ns) return false;
     if (question.subresource == "exec" || question.subresource == "log") verb = Verb::connect;
-    // What a role without everything may patch of a Secret are its ties, not its contents: authorize().
-    if (kind->plural == "secrets" && verb == Verb::patch) return false;
-    return identity.role->allows(*verb, *kind, question.subresource);
+    // No question can say that a patch is of a Secret's ties only: the answer is about any patch.
+    return permits(identity, {.verb = *verb,
+                              .kind = *kind,
+                              .subresource = question.subresource,
+                              .ns = question.ns,
+                              .is_of_tls_only = asks_for_tls_only(*kind, question.fields)});
 }
 
 Outcome<Question> read_question(const Kind& kind, const json::Value& body) {
@@ -85,13 +98,16 @@ Outcome<Question> read_question(const Kind& kind, const json::Value& body) {
     question.subresource = json::find_string(from, {"subresource"});
     question.ns = json::find_string(from, {"namespace"});
     question.path = json::find_string(from, {"path"});
+    if (const json::Value* const fields = json::find(from, {"fieldSelector"})) question.fields = *fields;
     return question;
 }
 
 json::Object user_info(const Identity& identity) {
     json::Array groups;
     for (const std::string& group : groups_of(identity)) groups.emplace_back(group);
-    return {{"username", identity.user}, {"groups", std::move(groups)}};
+    json::Object info{{"username", identity.user}, {"groups", std::move(groups)}};
+    if (!identity.uid.empty()) info["uid"] = identity.uid;
+    return info;
 }
 
 json::Object access_status(const Identity& who, const KindTable& table, const Question& question) {
@@ -136,18 +152,24 @@ json::Object rules_status(const Identity& who, const KindTable& table, std::stri
     if (who.role != nullptr && !who.role->everything)
         path_rule({"get"}, {"/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/metrics", "/openapi",
                             "/openapi/*", "/readyz", "/version"});
-    return {{"resourceRules", std::move(resources)}, {"nonResourceRules", std::move(paths)}, {"incomplete", false}};
+    // A rule has no field for what permits() asks besides.
+    const bool is_narrowed = who.role != nullptr && who.role->name == "alb";
+    json::Object status{
+        {"resourceRules", std::move(resources)}, {"nonResourceRules", std::move(paths)}, {"incomplete", is_narrowed}};
+    if (is_narrowed) status["evaluationError"] = "of secrets only those with the fieldSelector type=kubernetes.io/tls";
+    return status;
 }
 
 json::Object token_status(const json::Value& body, const ReviewAsker& asker) {
-    const std::vector<std::string> audiences = json::find_strings(body, {"spec", "audiences"});
-    const bool for_us =
-        audiences.empty() || std::find(audiences.begin(), audiences.end(), account_issuer) != audiences.end();
-    const auto owner = asker.whose(json::find_string(body, {"spec", "token"}));
-    if (!owner || owner->role == nullptr || !for_us)
-        return {{"authenticated", false}, {"error", for_us ? "invalid bearer token" : "token audiences do not match"}};
-    return {
-        {"authenticated", true}, {"user", user_info(*owner)}, {"audiences", json::Array{json::Value(account_issuer)}}};
+    std::vector<std::string> asked = json::find_strings(body, {"spec", "audiences"});
+    if (asked.empty()) asked.emplace_back(account_issuer);
+    const auto owner = asker.whose(json::find_string(body, {"spec", "token"}), asked);
+    if (!owner || owner->identity.role == nullptr)
+        return {{"authenticated", false}, {"error", "invalid bearer token"}};
+    if (owner->audiences.empty()) return {{"authenticated", false}, {"error", "token audiences do not match"}};
+    json::Array audiences;
+    for (const std::string& audience : owner->audiences) audiences.emplace_back(audience);
+    return {{"authenticated", true}, {"user", user_info(owner->identity)}, {"audiences", std::move(audiences)}};
 }
 
 Outcome<json::Object> status_of(const ReviewKind& review, const json::Value& body, std::string_view ns,
@@ -197,11 +219,15 @@ std::span<const ReviewKind> review_kinds() {
 std::vector<std::string> groups_of(const Identity& identity) {
     std::vector<std::string> groups;
     if (identity.role != nullptr && identity.role->everything) groups.emplace_back(masters_group);
-    if (identity.user.starts_with(account_prefix)) {
-        groups.emplace_back("system:serviceaccounts");
-        groups.push_back("system:serviceaccounts:" + identity.ns);
+    const auto add = [&](std::string group) {
+        if (std::find(groups.begin(), groups.end(), group) == groups.end()) groups.push_back(std::move(group));
+    };
+    if (identity.user.starts_with(account_prefix) && identity.groups.empty()) {
+        add("system:serviceaccounts");
+        add("system:serviceaccounts:" + identity.ns);
     }
-    groups.emplace_back(identity.role == nullptr ? "system:unauthenticated" : "system:authenticated");
+    for (const std::string& group : identity.groups) add(group);
+    add(identity.role == nullptr ? "system:unauthenticated" : "system:authenticated");
     return groups;
 }
 
@@ -223,15 +249,23 @@ Identity identity_named(std::string_view user, const std::vector<std::string>& g
 }
 
 Outcome<Identity> impersonate(const Identity& identity, const Call& call) {
-    if (call.impersonate_user.empty() && call.impersonate_groups.empty()) return identity;
+    const bool has_more =
+        !call.impersonate_uid.empty() || !call.impersonate_groups.empty() || call.impersonates_extra;
+    if (call.impersonate_user.empty() && !has_more) return identity;
     if (call.impersonate_user.empty())
-        return refuse(400, "BadRequest", "groups can only be impersonated together with a user");
+        return refuse(400, "BadRequest",
+                      "a uid, groups and extra fields can only be impersonated together with a user");
     if (identity.role == nullptr || !identity.role->everything)
         return refuse(403, "Forbidden",
                       fmt::format("users \"{}\" is forbidden: User \"{}\" cannot impersonate resource \"users\" in API "
                                   "group \"\" at the cluster scope",
                                   call.impersonate_user, identity.user));
-    return identity_named(call.impersonate_user, call.impersonate_groups);
+    if (call.impersonates_extra)
+        return refuse(400, "BadRequest", "Impersonate-Extra-...: extra fields of a user are not spoken here");
+    Identity other = identity_named(call.impersonate_user, call.impersonate_groups);
+    other.uid = call.impersonate_uid;
+    other.groups = call.impersonate_groups;
+    return other;
 }
 
 Outcome<std::optional<Reply>> answer_review(const Call& call, const ReviewAsker& asker) {

@@ -1,7 +1,7 @@
 // Review: questions about identity and rights that are answered and not stored: who am I, may I, what may I, may another,
 // whose token is this (`kubectl auth whoami`, `kubectl auth can-i`). They are kinds with one verb, create.
 //
-// Answered from the same roles that authorize() enforces: nothing here grants anything. Of others only the root token may
+// Answered by the same permits() that authorize() asks: nothing here grants anything. Of others only the root token may
 // ask. Threads: pure. Source: spec/kubernetes.md API-130; authentication.k8s.io/v1, authorization.k8s.io/v1.
 #pragma once
 #include <functional>
@@ -24,7 +24,7 @@ std::span<const ReviewKind> review_kinds();
 struct ReviewAsker {
     const Identity& identity;
     const KindTable& table;
-    std::function<Outcome<Identity>(std::string_view token)> whose;
+    std::function<Outcome<TokenOwner>(std::string_view token, const std::vector<std::string>& audiences)> whose;
 };
 
 // nullopt: the path is no review's.
@@ -34,7 +34,8 @@ Outcome<std::optional<Reply>> answer_review(const Call& call, const ReviewAsker&
 std::vector<std::string> groups_of(const Identity& identity);
 // Who a name belongs to: a component, a ServiceAccount; anyone else has no rights.
 Identity identity_named(std::string_view user, const std::vector<std::string>& groups);
-// Impersonation (Impersonate-User): only who may do everything may speak for others.
+// Impersonation (Impersonate-User, -Uid, -Group; Impersonate-Extra-... is refused): only who may do everything may
+// speak for others.
 Outcome<Identity> impersonate(const Identity& identity, const Call& call);
 
 }  // namespace weft::apiserver

@@ -100,8 +100,9 @@ void prune(const Schema& schema, json::Value& value, std::string_view path, bool
 
 // Schema-visible errors of a value: types, required, enum, pattern, bounds, list-map duplicates. What stands in `before`
 // unchanged is not judged again (API-124): members of objects and of list-maps by their keys, other lists as a whole.
+// `types_too`: nor is its type, but for the metadata's; only for kinds whose spec and status no rule of ours reads.
 void validate_schema(const Schema& schema, const json::Value& value, const std::string& path, FieldErrors& errors,
-                     const json::Value* before = nullptr);
+                     const json::Value* before = nullptr, bool types_too = false);
 
 // "" when `text` has the format (date-time, byte, cidr, ipv4, ipv6, quantity; others are not checked), else what is
 // wrong.

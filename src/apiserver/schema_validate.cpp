@@ -108,7 +108,7 @@ const json::Value* member_before(const json::Value* before, std::string_view nam
 }
 
 void check_array(const Schema& schema, const json::Array& array, const std::string& path, FieldErrors& errors,
-                 const json::Value* before) {
+                 const json::Value* before, bool types_too) {
     if (schema.items_max && array.size() > *schema.items_max) {
         errors.push_back(too_many(path, array.size(), *schema.items_max));
         return;
@@ -126,7 +126,7 @@ void check_array(const Schema& schema, const json::Array& array, const std::stri
             const auto found = had.find(map_key_of(schema, array[index]));
             if (found != had.end()) was = found->second;
         }
-        if (schema.items != nullptr) validate_schema(*schema.items, array[index], where, errors, was);
+        if (schema.items != nullptr) validate_schema(*schema.items, array[index], where, errors, was, types_too);
         if (schema.list_type == Schema::ListType::map && array[index].is_object() && schema.items != nullptr) {
             const std::string key = map_key_of(schema, array[index]);
             if (!seen.insert(key).second) {
@@ -142,7 +142,7 @@ void check_array(const Schema& schema, const json::Array& array, const std::stri
 }
 
 void check_object(const Schema& schema, const json::Object& object, const std::string& path, FieldErrors& errors,
-                  const json::Value* before) {
+                  const json::Value* before, bool types_too) {
     if (schema.properties_max && object.size() > *schema.properties_max) {
         errors.push_back(too_many(path, object.size(), *schema.properties_max));
     }
@@ -155,13 +155,13 @@ void check_object(const Schema& schema, const json::Object& object, const std::s
     }
     for (const auto& [name, property] : schema.properties) {
         if (const json::Value* member = object.if_contains(name)) {
-            validate_schema(*property, *member, field_path(path, name), errors, member_before(before, name));
+            validate_schema(*property, *member, field_path(path, name), errors, member_before(before, name), types_too);
         }
     }
     if (schema.additional != nullptr) {
         for (const auto& [name, member] : object) {
             validate_schema(*schema.additional, member, key_path(path, std::string_view(name)), errors,
-                            member_before(before, name));
+                            member_before(before, name), types_too);
         }
     }
 }
@@ -233,16 +233,19 @@ bool is_quantity(std::string_view text) {
 }
 
 void validate_schema(const Schema& schema, const json::Value& value, const std::string& path, FieldErrors& errors,
-                     const json::Value* before) {
+                     const json::Value* before, bool types_too) {
     if (errors.size() >= field_errors_max) return;
     if (value.is_null() && (schema.nullable || schema.type == Schema::Type::any)) return;
+    if (path == "metadata") types_too = false;
+    const bool is_unchanged = before != nullptr && value == *before;
+    if (is_unchanged && types_too && !path.empty()) return;
     if (!has_type(schema, value)) {
         const std::string_view wanted = schema.int_or_string ? "integer or string" : type_name(schema.type);
         errors.push_back(type_invalid(path, value, fmt::format("must be of type {}", wanted)));
         return;
     }
-    // A wrong type is never let pass: the rules that come after read by type.
-    if (before != nullptr && value == *before && types_fit(schema, value)) return;
+    // Else a wrong type is never let pass: the rules that come after read by type.
+    if (is_unchanged && types_fit(schema, value)) return;
     if (!schema.one_of_values.empty() &&
         std::find(schema.one_of_values.begin(), schema.one_of_values.end(), value) == schema.one_of_values.end()) {
         std::vector<std::string> supported;
@@ -254,8 +257,8 @@ void validate_schema(const Schema& schema, const json::Value& value, const std::
     }
     if (value.is_string()) check_string(schema, json::view(value.get_string()), path, errors);
     if (value.is_number()) check_number(schema, value, path, errors);
-    if (value.is_array()) check_array(schema, value.get_array(), path, errors, before);
-    if (value.is_object()) check_object(schema, value.get_object(), path, errors, before);
+    if (value.is_array()) check_array(schema, value.get_array(), path, errors, before, types_too);
+    if (value.is_object()) check_object(schema, value.get_object(), path, errors, before, types_too);
     check_combinations(schema, value, path, errors);
 }
 

@@ -21,6 +21,8 @@ private:
     http::Exchange& exchange_;
 };
 
+constexpr std::string_view extra_prefix = "impersonate-extra-";
+
 Outcome<std::string> read_body(http::Exchange& exchange) {
     auto body = exchange.read_body(json::json_bytes_max);
     if (body) return std::move(*body);
@@ -41,8 +43,10 @@ Outcome<Call> read_call(http::Request& request, http::Exchange& exchange) {
     call.if_none_match = headers.get("If-None-Match");
     call.authorization = headers.get("Authorization");
     call.impersonate_user = headers.get("Impersonate-User");
+    call.impersonate_uid = headers.get("Impersonate-Uid");
     for (const http::Header header : headers) {  // these may come in several lines
         if (equals_ignoring_case(header.name, "impersonate-group")) call.impersonate_groups.emplace_back(header.value);
+        call.impersonates_extra |= equals_ignoring_case(header.name.substr(0, extra_prefix.size()), extra_prefix);
         if (!equals_ignoring_case(header.name, "accept")) continue;
         if (!call.accept.empty()) call.accept += ',';
         call.accept += header.value;

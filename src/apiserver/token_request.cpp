@@ -97,25 +97,37 @@ Outcome<Reply> Rest::create_token() {
 }
 
 Outcome<Identity> Api::identify(const Call& call) {
-    auto known = tokens_.identify(call.authorization);
-    if (known) return known;
-    const std::string_view header = call.authorization;
+    auto owner = owner_of(call.authorization, {std::string(account_issuer)});
+    if (!owner) return refuse(std::move(owner.error()));
+    if (owner->audiences.empty()) return refuse(401, "Unauthorized", "Unauthorized");
+    return std::move(owner->identity);
+}
+
+Outcome<TokenOwner> Api::owner_of(std::string_view header, const std::vector<std::string>& audiences) {
+    const auto shared = [&](const std::vector<std::string>& meant_for) {
+        std::vector<std::string> both;
+        std::copy_if(audiences.begin(), audiences.end(), std::back_inserter(both), [&](const std::string& audience) {
+            return std::find(meant_for.begin(), meant_for.end(), audience) != meant_for.end();
+        });
+        return both;
+    };
+    auto known = tokens_.identify(header);
+    if (known) return TokenOwner{std::move(*known), shared({std::string(account_issuer)})};
+    const auto unknown = [&] { return refuse(std::move(known.error())); };
     const size_t space = header.find(' ');
-    if (space == std::string_view::npos || !equals_ignoring_case(header.substr(0, space), "bearer")) return known;
+    if (space == std::string_view::npos || !equals_ignoring_case(header.substr(0, space), "bearer")) return unknown();
     const auto key = account_key(instance_, false);
-    if (!key) return known;
+    if (!key) return unknown();
     const auto claims = verify_token(trim(header.substr(space + 1)), *key, clock_.wall());
-    const bool is_for_us = claims && std::find(claims->audiences.begin(), claims->audiences.end(), account_issuer) !=
-                                         claims->audiences.end();
-    if (!is_for_us) return known;
+    if (!claims) return unknown();
     const auto table = KindTable::builtin();
     const auto has = [&](const kube::Resource& resource, const std::string& name, const std::string& uid) {
         const auto object = objects_.get(*table->find(resource), {claims->ns, name});
         return object && json::find_string(*object, {"metadata", "uid"}) == uid;
     };
-    if (!has(kube::service_accounts, claims->account, claims->account_uid)) return known;
-    if (!claims->pod.empty() && !has(kube::pods, claims->pod, claims->pod_uid)) return known;
-    return Identity{claims->user(), &account_role(), claims->ns};
+    if (!has(kube::service_accounts, claims->account, claims->account_uid)) return unknown();
+    if (!claims->pod.empty() && !has(kube::pods, claims->pod, claims->pod_uid)) return unknown();
+    return TokenOwner{{claims->user(), &account_role(), claims->ns, claims->account_uid}, shared(claims->audiences)};
 }
 
 }  // namespace weft::apiserver

@@ -96,7 +96,7 @@ FieldErrors validate(const Kind& kind, const json::Value& object, const json::Va
     const json::Value* metadata = json::find(object, {"metadata"});
     const json::Value empty = json::Object{};
     FieldErrors schema_errors;
-    validate_schema(*kind.schema, object, "", schema_errors, stored);
+    validate_schema(*kind.schema, object, "", schema_errors, stored, kind.custom && !kind.embedded);
     const auto has_wrong_type = [](const FieldError& error) { return error.reason == "FieldValueTypeInvalid"; };
     const bool is_readable = std::none_of(schema_errors.begin(), schema_errors.end(), has_wrong_type);
     if (is_readable) validate_metadata(kind, metadata == nullptr ? empty : *metadata, stored, errors);

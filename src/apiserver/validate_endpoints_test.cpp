@@ -84,6 +84,12 @@ TEST(EndpointSliceFields, EPS_2_addresses_are_of_the_slices_type_canonical_and_o
     for (const std::string_view bad : {"::1", "::", "fe80::1", "ff02::1"})
         refuses(slice(fmt::format("addressType: IPv6, endpoints: [{{addresses: ['{}']}}]", bad)),
                 "endpoints[0].addresses[0]: Invalid value");
+    const json::Value old = taken(slice("addressType: IPv6, endpoints: [{addresses: ['FD00:0::1']}]"));
+    json::Value more =
+        taken(slice("addressType: IPv6, endpoints: [{addresses: ['fd00::2']}, {addresses: ['FD00:0::1']}]"));
+    EXPECT_EQ(lines(validate_update(kind_of(more), more, old, Part::main)), "") << "as it was (API-124)";
+    more = taken(slice("addressType: IPv6, endpoints: [{addresses: ['FD00:0::2']}]"));
+    EXPECT_NE(lines(validate_update(kind_of(more), more, old, Part::main)).find("canonical form"), std::string::npos);
     const json::Value stored = taken(slice("addressType: IPv4, endpoints: []"));
     json::Value wish = taken(slice("addressType: IPv6, endpoints: []"));
     EXPECT_NE(lines(validate_update(kind_of(wish), wish, stored, Part::main))

@@ -37,7 +37,20 @@ std::string address_error(const net::Address& address) {
     return {};
 }
 
-void validate_endpoint(const json::Value& endpoint, Text type, const std::string& where, FieldErrors& errors) {
+using Texts = std::set<Text>;
+
+Texts addresses_of(Stored slice) {
+    Texts texts;
+    if (slice == nullptr) return texts;
+    for (const json::Value& endpoint : array_of(*slice, {"endpoints"}))
+        for (const json::Value& address : array_of(endpoint, {"addresses"}))
+            if (address.is_string()) texts.insert(json::view(address.get_string()));
+    return texts;
+}
+
+// `known`: the addresses that the stored slice has, in whatever form (API-124).
+void validate_endpoint(const json::Value& endpoint, Text type, const std::string& where, const Texts& known,
+                       FieldErrors& errors) {
     const json::Array& addresses = array_of(endpoint, {"addresses"});
     for (size_t index = 0; index < addresses.size(); index++) {
         const std::string field = field_path(field_path(where, "addresses"), index);
@@ -49,7 +62,7 @@ void validate_endpoint(const json::Value& endpoint, Text type, const std::string
         const auto address = net::Address::parse(text);
         if (!address || address->is_v4() != (type == "IPv4")) {
             errors.push_back(invalid_value(field, text, fmt::format("must be an {} address", type)));
-        } else if (address->text() != text) {
+        } else if (address->text() != text && !known.contains(text)) {
             errors.push_back(invalid_value(field, text, fmt::format("must be in canonical form (\"{}\")", address->text())));
         } else {
             validate_endpoint_address(addresses[index], field, errors);
@@ -172,8 +185,9 @@ void validate_load_balancer_status(const json::Value& object, FieldErrors& error
 void validate_endpoint_slice(const json::Value& object, Stored stored, FieldErrors& errors) {
     const Text type = json::find_string(object, {"addressType"});
     const json::Array& endpoints = array_of(object, {"endpoints"});
+    const Texts known = addresses_of(stored);
     for (size_t index = 0; index < endpoints.size() && errors.size() < field_errors_max; index++) {
-        validate_endpoint(endpoints[index], type, field_path("endpoints", index), errors);
+        validate_endpoint(endpoints[index], type, field_path("endpoints", index), known, errors);
     }
     std::set<std::string> names;
     const json::Array& ports = array_of(object, {"ports"});

@@ -7,7 +7,14 @@ namespace {
 
 constexpr Duration retry_renewal = std::chrono::seconds(10);
 constexpr Duration retry_first = std::chrono::milliseconds(500);  // a new namespace's account is being made
+constexpr int64_t lifetime_s_max = int64_t(1) << 32;  // what the API server gives at most
 constexpr std::string_view root_ca_config_map = "kube-root-ca.crt";
+
+// Four fifths of a life, whatever the pod's spec calls a life: never at once, and nothing that overflows.
+Duration renewed_after(int64_t lifetime_s) {
+    const Duration wait = std::chrono::seconds(std::clamp<int64_t>(lifetime_s, 0, lifetime_s_max) * 4 / 5);
+    return std::max(wait, retry_renewal);
+}
 
 }  // namespace
 
@@ -62,7 +69,7 @@ void token_came(AccountTokens& tokens, const TokenWish& wish, const Result<std::
     mine.asked = false;
     mine.error = token ? "" : token.error().message;
     if (token) mine.text = *token;
-    const Duration wait = token               ? Duration(std::chrono::seconds(wish.lifetime_s)) * 4 / 5
+    const Duration wait = token               ? renewed_after(wish.lifetime_s)
                           : mine.text.empty() ? retry_first
                                               : retry_renewal;
     mine.renew_at = now + wait;
@@ -74,11 +81,12 @@ bool first_is_awaited(const AccountTokens& tokens) {
     });
 }
 
-std::optional<MonotonicTime> renewal(const AccountTokens& tokens) {
+std::optional<MonotonicTime> renewal(const AccountTokens& tokens, MonotonicTime now) {
     std::optional<MonotonicTime> first;
     for (const auto& [wish, token] : tokens.tokens) {
         if (token.asked) continue;
-        first = first ? std::min(*first, token.renew_at) : token.renew_at;
+        const MonotonicTime at = std::max(token.renew_at, now + retry_first);
+        first = first ? std::min(*first, at) : at;
     }
     return first;
 }

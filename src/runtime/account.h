@@ -1,10 +1,10 @@
 // Account: what a pod's containers find in /var/run/secrets/kubernetes.io/serviceaccount: the token of its ServiceAccount,
 // the CA of the API server and the namespace; and tokens for projected volumes.
 //
-// Not for a pod, or an account, that says automountServiceAccountToken: false. A token is asked for by other threads
-// (hands.h), anew after four fifths of its life; until that succeeds the old one stays, so a container starts again also
-// while the API server is away. Threads: the brain's. Source: spec/kubernetes.md API-130; Kubernetes' kube-api-access
-// volume.
+// Not for a pod, or an account, that says automountServiceAccountToken: false when the pod begins. A token is asked for
+// by other threads (hands.h), anew after four fifths of its life; until that succeeds the old one stays, so a container
+// starts again also while the API server is away. Threads: the brain's. Source: spec/kubernetes.md API-130; Kubernetes'
+// kube-api-access volume.
 #pragma once
 #include <functional>
 #include <map>
@@ -51,8 +51,8 @@ Result<std::string> current_token(AccountTokens& tokens, const TokenWish& wish,
 void token_came(AccountTokens& tokens, const TokenWish& wish, const Result<std::string>& token, MonotonicTime now);
 // Whether one that there never was is being asked for and nothing is wrong so far.
 bool first_is_awaited(const AccountTokens& tokens);
-// When the first of them is to be renewed.
-std::optional<MonotonicTime> renewal(const AccountTokens& tokens);
+// When the first of them is to be renewed; for one that should have been, a moment after `now`.
+std::optional<MonotonicTime> renewal(const AccountTokens& tokens, MonotonicTime now);
 
 // The files of the mount.
 Result<VolumePlan> plan_account_volume(const kube::Object& pod, const References& references);

@@ -80,5 +80,49 @@ TEST_F(AccountLife, ContainersStartAgainAndVolumesFollowWhileNobodyGivesTokens) 
     EXPECT_EQ(exec("late", std::string(cat_token)).out, "token of late");
 }
 
+// API-130: whether a pod has the mount is decided when it begins.
+TEST_F(AccountLife, WhatBecomesOfTheAccountTakesNothingFromAPodThatRuns) {
+    const kube::ObjectKey account{"default", "default"};
+    client_.seed("{apiVersion: v1, kind: ConfigMap, metadata: {name: cm}, data: {color: green}}");
+    start();
+    create("web",
+           "volumes: [{name: c, configMap: {name: cm}}], containers: [{name: main, image: client, "
+           "volumeMounts: [{name: c, mountPath: /c}]}]");
+    ASSERT_TRUE(is_ready("web")) << json::serialize(pod("web").body());
+    const auto follows = [&](const std::string& color) {
+        EXPECT_TRUE(client_.patch(kube::config_maps, {"default", "cm"}, kube::PatchType::merge,
+                                  json::Object{{"data", json::Object{{"color", color}}}}));
+        return becomes_true([&] { return exec("web", "stdout=true&command=cat&command=/c/color").out == color; });
+    };
+    ASSERT_TRUE(client_.patch(kube::service_accounts, account, kube::PatchType::merge,
+                              json::Object{{"automountServiceAccountToken", false}}));
+    EXPECT_TRUE(follows("blue"));
+    EXPECT_EQ(exec("web", std::string(cat_token)).out, "token of web");
+    ASSERT_TRUE(client_.remove(kube::service_accounts, account, {}));
+    EXPECT_TRUE(follows("red"));
+    stop();
+    start();
+    ASSERT_TRUE(becomes_true([&] { return asked_ >= 2; }));
+    EXPECT_TRUE(follows("white")) << "the runtime that comes after keeps to it";
+    EXPECT_EQ(exec("web", std::string(cat_token)).out, "token of web");
+    EXPECT_FALSE(has_event("FailedMount", ""));
+}
+
+// API-130
+TEST_F(AccountLife, ATokenIsRenewedAlsoWhileAVolumeCannotFollow) {
+    client_.seed("{apiVersion: v1, kind: ConfigMap, metadata: {name: cm}, data: {color: green}}");
+    start();
+    create("web",
+           "volumes: [{name: c, configMap: {name: cm}}], containers: [{name: main, image: client, "
+           "volumeMounts: [{name: c, mountPath: /c}]}]");
+    ASSERT_TRUE(is_ready("web")) << json::serialize(pod("web").body());
+    ASSERT_EQ(asked_, 1);
+    stop();
+    ASSERT_TRUE(client_.remove(kube::config_maps, {"default", "cm"}, {}));
+    start();  // asks for a token of its own as soon as it knows the pod
+    EXPECT_TRUE(becomes_true([&] { return asked_ == 2; }));
+    EXPECT_TRUE(has_event("FailedMount", "cm"));
+}
+
 }  // namespace
 }  // namespace weft::runtime

@@ -80,6 +80,7 @@ struct PodRun {
     std::vector<VolumePlan> volumes;  // as they stand on disk
     bool volumes_made = false;
     AccountTokens account;
+    std::optional<bool> gets_account;  // as it was when the pod began
     std::string volume_error;  // the last one told as an Event
     std::string started_at;    // status.startTime
     bool stopping = false;

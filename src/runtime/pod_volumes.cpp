@@ -26,8 +26,12 @@ Result<std::string> Pods::token_of(PodRun& run, const TokenWish& wish) {
     return current_token(run.account, wish, ask, world_.brain.clock().now());
 }
 
-Result<bool> Pods::gets_account(const PodRun& run) const {
-    return automounts(*run.object, world_.service_accounts.get({run.record.key.ns, account_of(*run.object)}));
+// Decided once: what becomes of the ServiceAccount later does not change a pod that runs.
+Result<bool> Pods::gets_account(PodRun& run) const {
+    if (!run.gets_account)
+        run.gets_account =
+            TRY(automounts(*run.object, world_.service_accounts.get({run.record.key.ns, account_of(*run.object)})));
+    return *run.gets_account;
 }
 
 // While the sandbox is made, so that the containers need not wait for it then.
@@ -40,8 +44,10 @@ void Pods::ask_ahead(PodRun& run) {
 void Pods::adopt_token(PodRun& run) const {
     if (!world_.request_token) return;
     const std::string folder = world_.sandboxes.volume_folder(run.record.uid, account_volume, false);
-    if (Result<std::string> token = read_file(folder + "/token"); token && !token->empty())
-        run.account.tokens[TokenWish{}].text = std::move(*token);
+    Result<std::string> token = read_file(folder + "/token");
+    if (!token || token->empty()) return;
+    run.account.tokens[TokenWish{}].text = std::move(*token);
+    run.gets_account = true;
 }
 
 // The user's volumes, and the one with the account's token.
@@ -60,8 +66,10 @@ Result<std::vector<VolumePlan>> Pods::plan_all(PodRun& run) {
 // Secrets say now. One that was there stays as it is when what it shows is gone. False: the containers have to wait.
 bool Pods::settle_volumes(PodRun& run, Due& due) {
     if (run.object->array({"spec", "volumes"}).empty() && !world_.request_token) return run.volumes_made = true;
+    // Each in its time, also those that the plan does not come to because something else is missing.
+    for (const auto& [wish, token] : run.account.tokens) (void)token_of(run, wish);
     Result<std::vector<VolumePlan>> plans = plan_all(run);
-    if (const auto when = renewal(run.account)) due = sooner(due, *when);
+    if (const auto when = renewal(run.account, world_.brain.clock().now())) due = sooner(due, *when);
     Status put = plans ? Status{} : fail(plans.error());
     for (size_t i = 0; put && i < plans->size(); i++) {
         const VolumePlan& plan = (*plans)[i];

@@ -61,7 +61,7 @@ private:
     Due step_up(PodRun& run);
     bool settle_volumes(PodRun& run, Due& due);  // pod_volumes.cpp
     Result<std::vector<VolumePlan>> plan_all(PodRun& run);
-    Result<bool> gets_account(const PodRun& run) const;
+    Result<bool> gets_account(PodRun& run) const;
     Result<std::string> token_of(PodRun& run, const TokenWish& wish);
     void ask_for_token(PodRun& run, const TokenWish& wish);
     void ask_ahead(PodRun& run);
