@@ -117,8 +117,8 @@ TEST(Tidy, the_document_of_drop_reasons_is_the_list_itself) {
         "# Why a packet was dropped\n\n"
         "`weft drops` and the metric `weft_drops_total{hook,reason}` count every packet that does not go on, by these names.\n"
         "\"answered\": the sender is told at once (TCP RST, ICMP unreachable). Made from `bpf/abi/drop_reasons.h`.\n\n"
-        "| reason | what it means |\n|---|---|\n";
-#define X(name, meaning) text += "| `" + to_lower(#name) + "` | " meaning " |\n";
+        "| reason | what it means | what to look at |\n|---|---|---|\n";
+#define X(name, meaning, next) text += "| `" + to_lower(#name) + "` | " meaning " | " next " |\n";
     WEFT_DROP_REASONS(X)
 #undef X
     text += "\n| hook | where |\n|---|---|\n| `pod_egress` | leaving a pod, or the node itself |\n"

@@ -57,13 +57,20 @@ static json::Array news_of(const Drops& now, Drops& before) {
     return list;
 }
 
+static std::string next_of(std::string_view reason) {
+    for (uint32_t one = 1; one < abi::DROP_REASONS; ++one)
+        if (abi::drop_reason_name(one) == reason) return std::string(abi::drop_reason_next(one));
+    return {};
+}
+
 static Table table_of(const json::Array& list) {
-    Table table{{"NODE", "HOOK", "REASON", {"PACKETS", Align::right}}, {}};
+    Table table{{"NODE", "HOOK", "REASON", {"PACKETS", Align::right}, {"NEXT", Align::left, true}}, {}};
     for (const json::Value& entry : list) {
         if (abi::is_noise(json::find_string(entry, {"reason"}))) continue;  // it stands in -o json and in the metrics
         table.rows.push_back({std::string(json::find_string(entry, {"node"})), std::string(json::find_string(entry, {"hook"})),
                               std::string(json::find_string(entry, {"reason"})),
-                              std::to_string(json::find(entry, {"packets"})->to_number<uint64_t>())});
+                              std::to_string(json::find(entry, {"packets"})->to_number<uint64_t>()),
+                              next_of(json::find_string(entry, {"reason"}))});
     }
     return table;
 }

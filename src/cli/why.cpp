@@ -281,8 +281,7 @@ void print_answer(const Scene& scene, const kernel::Rehearsal& rehearsal, const 
     if (answer.there) print_there(*answer.there);
     line("verdict", answer.verdict);
     if (!answer.answered.empty()) line("answered", "the sender gets " + answer.answered);
-    if (seen.reason)
-        if (const std::string_view advice = advice_for(*seen.reason); !advice.empty()) line("next", advice);
+    if (seen.reason) line("next", abi::drop_reason_next(*seen.reason));
     if (!rehearsal.is_the_running_program())
         line("warning", "the node runs another build of pod_egress than this weft: weft down, weft up");
 }

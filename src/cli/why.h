@@ -37,7 +37,4 @@ std::string_view door_of(abi::drop_reason reason);
 const std::vector<std::string_view>& arrival_doors();
 std::string_view arrival_door_of(abi::drop_reason reason);
 
-// What to look at next, for a person; "" when the reason's own text says it all.
-std::string_view advice_for(abi::drop_reason reason);
-
 }  // namespace weft::cli

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <span>
+
 #include "base/strings.h"
 #include "cli/why.h"
 
@@ -62,59 +64,50 @@ const std::vector<std::string_view>& doors() {
 }
 
 // By name, so that a reason which the data plane learns tomorrow is printed with its own text at least.
-struct Words {
-    std::string_view reason, door, advice;
+struct AtDoor {
+    std::string_view reason, door;
 };
 
-static constexpr std::string_view advice_identity =
-    "the agent and the pod disagree about its network: weft status, then delete the pod";
-static constexpr std::string_view advice_backends =
-    "is a ready pod behind the Service? kubectl get endpointslices; kubectl describe svc";
+static std::string_view door_among(std::span<const AtDoor> places, abi::drop_reason reason) {
+    for (const AtDoor& place : places)
+        if (place.reason == abi::drop_reason_name(reason)) return place.door;
+    return {};
+}
 
-static constexpr Words words[] = {
-    {"unknown_endpoint", "identify", advice_identity},
-    {"spoofed_mac", "identify", advice_identity},
-    {"malformed", "parse", ""},
-    {"not_ip", "parse", ""},
-    {"fragment", "parse", ""},
-    {"protocol", "parse", ""},
-    {"arp", "neighbour", ""},
-    {"neighbour", "neighbour", ""},
-    {"router_discovery", "neighbour", ""},
-    {"spoofed_address", "address", advice_identity},
-    {"dhcp", "address", ""},
-    {"multicast", "address", ""},
-    {"announcement", "parse", ""},
-    {"icmp_unrelated", "track", ""},
-    {"tuple_taken", "translate", "who holds it? weft conntrack ADDRESS"},
-    {"midstream", "translate", ""},
-    {"no_backend", "translate", advice_backends},
-    {"no_local_backend", "translate", advice_backends},
-    {"source_range", "translate", "kubectl get svc -o yaml: spec.loadBalancerSourceRanges"},
-    {"unlisted_port", "translate", "which ports has the Service? kubectl get svc -A -o wide"},
-    {"no_service", "route", "which Services are there? kubectl get svc -A -o wide"},
-    {"no_endpoint", "route", "who has the address? kubectl get pods -A -o wide (in a namespace of this VPC)"},
-    {"blackhole", "route", ""},
-    {"next_hop", "route", "what does the route say of it? weft route show NAMESPACE/POD"},
-    {"nat_gateway", "route", "kubectl get vrt -o yaml: which route leads to a NAT gateway"},
-    {"too_big", "send", "the sender is told the size that fits; the path's MTU: weft status"},
-    {"no_nat", "route",
-     "a pod reaches its own VPC, what that is peered with, and its VPC's own public addresses and nodePorts"},
-    {"ct_full", "remember", "who fills it? weft conntrack"},
-    {"ct_quota", "remember", "who fills it? weft conntrack ADDRESS-OF-THE-POD"},
-    {"kernel", "send", ""},
+static constexpr AtDoor departure[] = {
+    {"unknown_endpoint", "identify"},
+    {"spoofed_mac", "identify"},
+    {"malformed", "parse"},
+    {"not_ip", "parse"},
+    {"fragment", "parse"},
+    {"protocol", "parse"},
+    {"arp", "neighbour"},
+    {"neighbour", "neighbour"},
+    {"router_discovery", "neighbour"},
+    {"spoofed_address", "address"},
+    {"dhcp", "address"},
+    {"multicast", "address"},
+    {"announcement", "parse"},
+    {"icmp_unrelated", "track"},
+    {"tuple_taken", "translate"},
+    {"midstream", "translate"},
+    {"no_backend", "translate"},
+    {"no_local_backend", "translate"},
+    {"source_range", "translate"},
+    {"unlisted_port", "translate"},
+    {"no_service", "route"},
+    {"no_endpoint", "route"},
+    {"blackhole", "route"},
+    {"next_hop", "route"},
+    {"nat_gateway", "route"},
+    {"too_big", "send"},
+    {"no_nat", "route"},
+    {"ct_full", "remember"},
+    {"ct_quota", "remember"},
+    {"kernel", "send"},
 };
 
-static const Words* words_of(abi::drop_reason reason) {
-    for (const Words& entry : words)
-        if (entry.reason == abi::drop_reason_name(reason)) return &entry;
-    return nullptr;
-}
-
-std::string_view door_of(abi::drop_reason reason) {
-    const Words* found = words_of(reason);
-    return found == nullptr ? "" : found->door;
-}
+std::string_view door_of(abi::drop_reason reason) { return door_among(departure, reason); }
 
 const std::vector<std::string_view>& arrival_doors() {
     static const std::vector<std::string_view> names = {"identify", "parse",    "frame", "track",
@@ -122,20 +115,15 @@ const std::vector<std::string_view>& arrival_doors() {
     return names;
 }
 
-std::string_view arrival_door_of(abi::drop_reason reason) {
-    static constexpr Words arrival[] = {
-        {"unknown_node", "identify", ""}, {"not_ours", "identify", ""}, {"outside_source", "identify", ""},
-        {"spoofed_address", "frame", ""}, {"multicast", "frame", ""},   {"frame", "frame", ""},
-        {"midstream", "track", ""},       {"tuple_taken", "track", ""}, {"no_nat", "route", ""},
-    };
-    for (const Words& entry : arrival)
-        if (entry.reason == abi::drop_reason_name(reason)) return entry.door;
-    return door_of(reason);
-}
+static constexpr AtDoor arrival[] = {
+    {"unknown_node", "identify"}, {"not_ours", "identify"}, {"outside_source", "identify"},
+    {"spoofed_address", "frame"}, {"multicast", "frame"},   {"frame", "frame"},
+    {"midstream", "track"},       {"tuple_taken", "track"}, {"no_nat", "route"},
+};
 
-std::string_view advice_for(abi::drop_reason reason) {
-    const Words* found = words_of(reason);
-    return found == nullptr ? "" : found->advice;
+std::string_view arrival_door_of(abi::drop_reason reason) {
+    const std::string_view here = door_among(arrival, reason);
+    return here.empty() ? door_of(reason) : here;
 }
 
 }  // namespace weft::cli

@@ -73,6 +73,7 @@ inline frontend_key frontend_address_key(uint32_t vpc, const net::Address& addre
 // "no_backend", "pod_egress": the words of metrics, CLI and documents; empty when out of range.
 std::string_view drop_reason_name(uint32_t reason);
 std::string_view drop_reason_text(uint32_t reason);
+std::string_view drop_reason_next(uint32_t reason);  // what to look at, or to type
 std::string_view hook_name(uint32_t hook);
 // Not a loss that anybody need look into: every kernel sends such packets unasked.
 inline bool is_noise(std::string_view reason) { return reason == "announcement"; }

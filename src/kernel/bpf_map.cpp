@@ -105,17 +105,24 @@ std::array<std::string, N> lower_case(const std::array<const char*, N>& names) {
 }  // namespace
 
 std::string_view drop_reason_name(uint32_t reason) {
-#define X(name, text) , #name
+#define X(name, text, next) , #name
     static const auto names = lower_case(std::array<const char*, DROP_REASONS>{"" WEFT_DROP_REASONS(X)});
 #undef X
     return reason < names.size() ? std::string_view(names[reason]) : std::string_view();
 }
 
 std::string_view drop_reason_text(uint32_t reason) {
-#define X(name, text) , text
+#define X(name, text, next) , text
     static constexpr std::array<std::string_view, DROP_REASONS> texts{"" WEFT_DROP_REASONS(X)};
 #undef X
     return reason < texts.size() ? texts[reason] : std::string_view();
+}
+
+std::string_view drop_reason_next(uint32_t reason) {
+#define X(name, text, next) , next
+    static constexpr std::array<std::string_view, DROP_REASONS> nexts{"" WEFT_DROP_REASONS(X)};
+#undef X
+    return reason < nexts.size() ? nexts[reason] : std::string_view();
 }
 
 std::string_view hook_name(uint32_t hook) {
