@@ -32,6 +32,7 @@ using net::Bytes;
 static const bool is_long = std::getenv("WEFT_TEST_LONG") != nullptr;
 static const uint64_t frames_in_all = is_long ? 10000000 : 100000;
 static constexpr int changes_min = 6;        // of routes and peerings, while frames fly
+static constexpr uint64_t frames_in_a_breath = 200;
 static constexpr uint64_t ahead_max = 2000;  // valid frames sent and not yet heard
 
 struct Side {
@@ -159,9 +160,9 @@ static void send_all(Side& side, uint64_t seed, uint64_t frames, const std::atom
         if (!door.send(frame.bytes)) continue;
         ++side.sent;
         side.valid += frame.is_valid;
-        // Enough are sent: what is left of the changes happens under traffic, but not under a flood that keeps all others
-        // from the CPU.
-        if (side.sent >= frames) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        // The changes happen under traffic, but not under a flood that keeps all others from the CPU (docs/design/kernel-notes.md).
+        const bool is_enough = side.sent >= frames;
+        if (is_enough || side.sent % frames_in_a_breath == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
         // No faster than the ears: what they miss would prove nothing.
         for (int waited_ms = 0; side.valid > side.arrived() + lost + ahead_max; ++waited_ms) {
             if (waited_ms == 500) lost = side.valid - side.arrived();
