@@ -146,14 +146,16 @@ Result<uint32_t> ensure_tunnel(const Uplink& uplink) {
     return uint32_t(link->index);
 }
 
-std::vector<OtherNode> Overlay::other_nodes() const {
+std::vector<OtherNode> Overlay::other_nodes() {
     const bool has_routed = has_routed_vpc();
     std::vector<OtherNode> others;
     nodes_.for_each([&](const kube::ObjectPtr& node) {
         if (node->name() == view_.node_name) return;
         auto other = parse_other_node(*node);
         if (!other) return;
-        other->on_link = underlay_.is_on_link(other->underlay);
+        const auto [known, is_new] = on_link_.try_emplace(other->underlay, false);
+        if (is_new) known->second = underlay_.is_on_link(other->underlay);
+        other->on_link = known->second;
         if (has_routed) other->hop = underlay_.next_hop(other->underlay);
         if (has_routed && other->underlay_ipv6) other->hop_ipv6 = underlay_.next_hop(*other->underlay_ipv6);
         others.push_back(std::move(*other));
@@ -195,7 +197,10 @@ bool Overlay::has_routed_vpc() const {
     return has;
 }
 
-bool Overlay::has_moved() const { return other_nodes() != others_; }
+bool Overlay::has_moved() {
+    on_link_.clear();
+    return other_nodes() != others_;
+}
 
 Status Overlay::reconcile() {
     is_stale_ = true;

@@ -83,12 +83,12 @@ public:
     // where two claim one row or the last write failed.
     Status reconcile_nodes();
     Status reconcile_block(const std::string& name);
-    bool has_moved() const;  // would the next hops be others now
+    bool has_moved();  // would the ways to the nodes be others now; asks the kernel about each
 
 private:
     using Locations = std::map<abi::location_key, uint32_t>;
 
-    std::vector<OtherNode> other_nodes() const;
+    std::vector<OtherNode> other_nodes();
     bool has_routed_vpc() const;
     // Both families of it; nothing where it is here, not legible, or of a VPC without a number.
     std::vector<LeasedBlock> parse_leased(const kube::Object& block) const;
@@ -106,6 +106,7 @@ private:
     Underlay& underlay_;
     NodeNumbers numbers_;
     std::vector<OtherNode> others_;                                        // as of the last look at them
+    std::map<net::Address, bool> on_link_;                                 // what the kernel said since has_moved()
     std::map<std::string, std::vector<abi::location_key>> rows_of_block_;  // by name; "": the nodes' own
     std::map<abi::location_key, unsigned> claims_;                         // of blocks and nodes
     bool is_stale_ = true;  // what is remembered may not be what is written

@@ -130,6 +130,28 @@ TEST_F(OverlayUnderChange, a_node_costs_its_own_rows_and_those_of_its_blocks) {
     expect_as_at_a_first_look();
 }
 
+TEST_F(OverlayUnderChange, a_node_costs_one_question_to_the_kernel_and_the_others_are_asked_about_by_the_clock) {
+    const auto asked_for = [&](const std::function<void()>& make) {
+        brain->run_until_idle();
+        underlay.asked = 0;
+        make();
+        brain->run_until_idle();
+        return underlay.asked;
+    };
+    EXPECT_EQ(asked_for([&] {
+                  api.seed("{apiVersion: v1, kind: Node, metadata: {name: n4}, status: {addresses: [{type: InternalIP, "
+                           "address: 198.18.1.4}]}}");
+              }),
+              1u);
+    EXPECT_EQ(asked_for([&] {
+                  kube::Object n2 = MUST(api.get(kube::nodes, {"", "n2"}));
+                  n2.set({"metadata", "annotations", "weft.dev/host-address"}, "100.64.0.9");
+                  MUST(api.update(kube::nodes, n2));
+              }),
+              0u);
+    EXPECT_EQ(asked_for([&] { clock.advance(std::chrono::seconds(6)); }), 3u) << "n2, n3, n4";
+}
+
 TEST_F(OverlayUnderChange, blocks_wait_for_their_node_and_for_the_number_of_their_vpc) {
     put("b-1", "b", "10.0.1.0/28", "n2");
     put("a-1", "a", "10.0.1.0/28", "n4");

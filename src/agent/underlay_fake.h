@@ -14,7 +14,10 @@ public:
         return hop == hops.end() ? to : hop->second;
     }
 
-    bool is_on_link(const net::Address& to) override { return next_hop(to) == to; }
+    bool is_on_link(const net::Address& to) override {
+        ++asked;
+        return next_hop(to) == to;
+    }
 
     Status set_narrow(const std::map<net::Address, unsigned>& mtu_of) override {
         narrow = mtu_of;
@@ -24,6 +27,7 @@ public:
     std::map<net::Address, net::Address> hops;
     std::set<net::Address> unreachable;
     std::map<net::Address, unsigned> narrow;
+    unsigned asked = 0;  // is_on_link
 };
 
 }  // namespace weft::agent
