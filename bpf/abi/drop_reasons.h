@@ -9,34 +9,33 @@
 
 #include "abi/types.h"
 
+#define WEFT_NEXT_CAPTURE "who sends it, and what? weft capture NODE"
+#define WEFT_NEXT_IDENTITY "the agent and the pod disagree about its network: weft status, then delete the pod"
+#define WEFT_NEXT_BACKENDS "is a ready pod behind the Service? kubectl get endpointslices; kubectl describe svc"
+
 #define WEFT_DROP_REASONS(X) \
-	X(MALFORMED, "a header is cut short or contradicts another", "who sends it, and what? weft capture NODE") \
-	X(NOT_IP, "the frame is neither IPv4, IPv6 nor ARP", "who sends it, and what? weft capture NODE") \
+	X(MALFORMED, "a header is cut short or contradicts another", WEFT_NEXT_CAPTURE) \
+	X(NOT_IP, "the frame is neither IPv4, IPv6 nor ARP", WEFT_NEXT_CAPTURE) \
 	X(FRAGMENT, "an IP fragment whose first piece was not seen before it, or of a kind never passed", \
 	  "send what fits the way, or by TCP; weft capture NODE") \
 	X(PROTOCOL, "neither TCP, UDP nor an ICMP message that may pass", \
-	  "only TCP, UDP and ICMP are carried; who sends it, and what? weft capture NODE") \
-	X(UNKNOWN_ENDPOINT, "the interface belongs to no endpoint", \
-	  "the agent and the pod disagree about its network: weft status, then delete the pod") \
-	X(SPOOFED_MAC, "the sender's MAC is not its endpoint's", \
-	  "the agent and the pod disagree about its network: weft status, then delete the pod") \
+	  "only TCP, UDP and ICMP are carried; " WEFT_NEXT_CAPTURE) \
+	X(UNKNOWN_ENDPOINT, "the interface belongs to no endpoint", WEFT_NEXT_IDENTITY) \
+	X(SPOOFED_MAC, "the sender's MAC is not its endpoint's", WEFT_NEXT_IDENTITY) \
 	X(SPOOFED_ADDRESS, "the source address is not the sending endpoint's", \
 	  "does the pod forward for others? annotation weft.dev/allow-forwarding; else weft status, then delete the pod") \
-	X(ARP, "ARP other than a request for another's address", "who sends it, and what? weft capture NODE") \
-	X(NEIGHBOUR, "neighbour discovery other than a solicitation for another's address", \
-	  "who sends it, and what? weft capture NODE") \
+	X(ARP, "ARP other than a request for another's address", WEFT_NEXT_CAPTURE) \
+	X(NEIGHBOUR, "neighbour discovery other than a solicitation for another's address", WEFT_NEXT_CAPTURE) \
 	X(ROUTER_DISCOVERY, "a router advertisement or redirect from an endpoint", \
-	  "a pod is no router of its VPC; who sends it, and what? weft capture NODE") \
+	  "a pod is no router of its VPC; " WEFT_NEXT_CAPTURE) \
 	X(DHCP, "DHCP from an endpoint", "a pod has its address already: end its DHCP client") \
-	X(MULTICAST, "a broadcast or multicast destination", \
-	  "only unicast is carried; who sends it, and what? weft capture NODE") \
+	X(MULTICAST, "a broadcast or multicast destination", "only unicast is carried; " WEFT_NEXT_CAPTURE) \
 	X(CT_FULL, "conntrack is full", "who fills it? weft conntrack") \
 	X(TUPLE_TAKEN, "this port speaks to this backend by its Service already, or no free port was found", \
 	  "who holds it? weft conntrack ADDRESS") \
 	X(MIDSTREAM, "mid-stream TCP to a Service that no entry remembers; answered", \
 	  "the client begins anew; where it goes on: weft conntrack ADDRESS") \
-	X(NO_BACKEND, "the Service has no endpoint; answered", \
-	  "is a ready pod behind the Service? kubectl get endpointslices; kubectl describe svc") \
+	X(NO_BACKEND, "the Service has no endpoint; answered", WEFT_NEXT_BACKENDS) \
 	X(UNLISTED_PORT, "the address is a Service's, the port is not; answered", \
 	  "which ports has the Service? kubectl get svc -A -o wide") \
 	X(NO_SERVICE, "an address of the Service CIDR that no Service has", \
@@ -50,12 +49,12 @@
 	  "which public addresses are there, and which node has them? kubectl get svc,ingress -A; weft status") \
 	X(OUTSIDE_SOURCE, "came by the uplink with a source that lies inside the target VPC", \
 	  "who outside uses an address of the VPC? weft vpc show VPC; weft capture NODE") \
-	X(ICMP_UNRELATED, "an ICMP error about no connection we know", "who sends it, and what? weft capture NODE") \
+	X(ICMP_UNRELATED, "an ICMP error about no connection we know", WEFT_NEXT_CAPTURE) \
 	X(KERNEL, "the kernel refused to change or redirect the packet", "weft doctor; dmesg on the node") \
 	X(CT_QUOTA, "the endpoint, or its VPC, has as many established connections as it may have", \
 	  "who fills it? weft conntrack ADDRESS-OF-THE-POD") \
 	X(NO_LOCAL_BACKEND, "the Service's policy is Local and its endpoints are all on other nodes", \
-	  "is a ready pod behind the Service? kubectl get endpointslices; kubectl describe svc") \
+	  WEFT_NEXT_BACKENDS) \
 	X(SOURCE_RANGE, "the client is in none of the Service's loadBalancerSourceRanges", \
 	  "kubectl get svc -o yaml: spec.loadBalancerSourceRanges") \
 	X(UNKNOWN_NODE, "a tunnel frame from an address that is no node's", \

@@ -165,7 +165,7 @@ struct Answer {
     bool goes_on = false;
     bool is_local_address = false;  // of the node's service endpoint: DNS, L7
     net::Address destination;       // after translate
-    std::string door, reason, reason_text, backend, verdict, answered;
+    std::string door, reason, reason_text, next, backend, verdict, answered;
     std::vector<std::string> backends;
     uint32_t vni = 0;           // of the destination
     uint32_t receiver = 0;      // an endpoint of this node
@@ -201,6 +201,7 @@ Result<Answer> interpret(const Scene& scene, const kernel::NodeMaps& maps, const
     }
     answer.reason = abi::drop_reason_name(*seen.reason);
     answer.reason_text = abi::drop_reason_text(*seen.reason);
+    answer.next = abi::drop_reason_next(*seen.reason);
     answer.door = door_of(*seen.reason);
     answer.verdict = "dropped: " + answer.reason;
     if (seen.action == TC_ACT_REDIRECT)
@@ -271,8 +272,7 @@ void print_doors(const Scene& scene, const kernel::NodeMaps& maps, const Answer&
     }
 }
 
-void print_answer(const Scene& scene, const kernel::Rehearsal& rehearsal, const kernel::Rehearsed& seen,
-                  const Answer& answer) {
+void print_answer(const Scene& scene, const kernel::Rehearsal& rehearsal, const Answer& answer) {
     const Question& q = scene.question;
     const bool has_port = q.protocol != net::Protocol::icmp;
     fmt::print("{} → {} {}, on {}\n", named(scene, scene.vni, {scene.source, scene.source_port}, has_port),
@@ -281,7 +281,7 @@ void print_answer(const Scene& scene, const kernel::Rehearsal& rehearsal, const 
     if (answer.there) print_there(*answer.there);
     line("verdict", answer.verdict);
     if (!answer.answered.empty()) line("answered", "the sender gets " + answer.answered);
-    if (seen.reason) line("next", abi::drop_reason_next(*seen.reason));
+    if (!answer.next.empty()) line("next", answer.next);
     if (!rehearsal.is_the_running_program())
         line("warning", "the node runs another build of pod_egress than this weft: weft down, weft up");
 }
@@ -300,6 +300,7 @@ void print_for_programs(const Common& common, const Scene& scene, const kernel::
     out["door"] = answer.door;
     out["reason"] = answer.reason;
     out["reasonText"] = answer.reason_text;
+    out["next"] = answer.next;
     out["backend"] = answer.backend;
     out["answered"] = answer.answered;
     if (answer.there) {
@@ -351,12 +352,13 @@ Result<bool> tell(const Common& common, const std::string& who, const std::strin
         if (answer.there) {
             answer.goes_on = answer.there->goes_on;
             answer.verdict = answer.there->verdict;
+            answer.next = answer.there->next;
         }
     }
     if (is_for_programs(common)) {
         print_for_programs(common, scene, rehearsal, answer);
     } else {
-        print_answer(scene, rehearsal, seen, answer);
+        print_answer(scene, rehearsal, answer);
     }
     return answer.goes_on;
 }

@@ -89,6 +89,13 @@ TEST(Why, every_reason_of_the_receiving_side_belongs_to_one_of_its_doors) {
             << abi::drop_reason_name(reason);
 }
 
+TEST(Why, every_reason_says_what_it_means_and_what_to_look_at) {
+    for (uint32_t reason = 1; reason < abi::DROP_REASONS; reason++) {
+        EXPECT_NE(abi::drop_reason_text(reason), "") << abi::drop_reason_name(reason);
+        EXPECT_NE(abi::drop_reason_next(reason), "") << abi::drop_reason_name(reason);
+    }
+}
+
 // Reasons that only the uplink's program gives have no door here.
 TEST(Why, every_reason_of_pod_egress_belongs_to_a_door) {
     for (uint32_t reason = 1; reason < abi::DROP_REASONS; reason++) {

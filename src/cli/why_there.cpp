@@ -132,6 +132,7 @@ Result<std::optional<There>> rehearse_there(const Here& here, const net::Bytes& 
     if (seen.reason) {
         there.reason = abi::drop_reason_name(*seen.reason);
         there.reason_text = abi::drop_reason_text(*seen.reason);
+        there.next = abi::drop_reason_next(*seen.reason);
         there.door = arrival_door_of(*seen.reason);
         there.verdict = fmt::format("dropped by {}: {}", there.node, there.reason);
     } else {

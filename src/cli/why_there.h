@@ -29,7 +29,7 @@ struct There {
     net::Address underlay;                                   // of that node
     std::vector<std::pair<std::string, std::string>> doors;  // and what each says
     bool goes_on = false;
-    std::string door, reason, reason_text, verdict;
+    std::string door, reason, reason_text, next, verdict;
 };
 
 // What is known of the sending side.

@@ -4,6 +4,7 @@
 // Each write is safe by itself, so a crash between two of them leaves only work undone: an address is lent only when
 // it is in no block of the API, or withheld from one whose agent has said that it leaves it alone.
 #include <algorithm>
+#include <span>
 
 #include "base/log.h"
 #include "cloud/annotations.h"
@@ -63,24 +64,27 @@ Status withhold(World& world, const cloud::LeasePlan::Withholding& wish) {
 }
 
 // Does a pod that is bound still wait for a lease?
-bool is_waited_for(const World& world, const cloud::VSwitch& vswitch) {
-    if (!world.needs_of(vswitch).empty()) return true;
-    const auto reserved = reservations_of(world, vswitch);
-    return std::any_of(reserved.begin(), reserved.end(), [](const auto& r) { return !r.node.empty(); });
+bool is_waited_for(std::span<const cloud::Need> needs, std::span<const cloud::Reservation> reserved) {
+    return !needs.empty() || std::any_of(reserved.begin(), reserved.end(), [](const auto& r) { return !r.node.empty(); });
+}
+
+// Blocks beyond single addresses, for nodes where nobody waits.
+void forgo_spares(cloud::LeasePlan& plan, std::span<const cloud::Need> needs) {
+    std::erase_if(plan.leases, [&](const auto& lease) {
+        const auto waits = [&](const cloud::Need& need) { return need.node == lease.node; };
+        return lease.pod.empty() && std::none_of(needs.begin(), needs.end(), waits);
+    });
 }
 
 // To a vSwitch that is on its way out no pod is bound any more, but those that are must get what they wait for.
 Status lend(World& world, const cloud::VSwitch& vswitch, bool is_ending) {
-    if (is_ending && !is_waited_for(world, vswitch)) return {};
     const auto reserved = reservations_of(world, vswitch);
     auto needs = world.needs_of(vswitch);
+    if (is_ending && !is_waited_for(needs, reserved)) return {};
     std::erase_if(needs, [&](const cloud::Need& need) { return world.nodes.get(need.node) == nullptr; });
     cloud::LeasePlan plan = cloud::plan_leases(vswitch, world.blocks_of(vswitch), needs, reserved,
                                                is_ending ? 0 : world.loose_wanted(vswitch.name));
-    std::erase_if(plan.leases, [&](const auto& lease) {  // no spare for nodes where nobody waits
-        const bool waits = std::any_of(needs.begin(), needs.end(), [&](const auto& n) { return n.node == lease.node; });
-        return is_ending && lease.pod.empty() && !waits;
-    });
+    if (is_ending) forgo_spares(plan, needs);
     for (const auto& lease : plan.leases) {
         const auto created = world.address_blocks.create(new_block(vswitch, lease));
         // There already: our cache is late, or the block is on its way out; a change of it brings us back.

@@ -207,6 +207,8 @@ TEST(Drops, are_counted_by_reason_in_json_too) {
         found = found || (text(entry, "reason") == "no_endpoint" && text(entry, "hook") == "pod_egress" &&
                           json::find_int(entry, {"packets"}) > 0);
     EXPECT_TRUE(found) << json::serialize(list);
+    const Output wide = world->weft("drops -o wide");
+    EXPECT_NE(wide.text.find("who has the address? kubectl get pods"), std::string::npos) << wide.text;
 }
 
 TEST(Output, is_the_same_for_every_verb_in_every_form) {
